@@ -1,0 +1,157 @@
+"""What every protocol parser is: bytes of one conversation in, facts out; never content.
+
+The meter hands a parser the payload of each segment in stream order, as far as it was captured. A parser keeps bounded
+state, tells how many bytes it does not need to see, and notes facts. The first fact of its kind in a minute leaves at
+once; its repeats are counted and leave as one sum when the minute is cut: prompt for rules, bounded under a flood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+DONE = -1
+"""Returned by `Parser.data`: nothing more is wanted from this conversation."""
+
+MAX_KINDS = 64
+"""Different facts that one conversation may tell a minute; the rest is counted in `overflow`."""
+
+
+class Fact:
+    """One kind of act, `count` times, with the raw values that privacy will see to."""
+
+    __slots__ = ("count", "dataset", "fields", "sums", "when")
+
+    def __init__(self, dataset: str, when: int, fields: dict[str, object], sums: dict[str, int] | None) -> None:
+        self.dataset = dataset
+        self.when = when
+        self.fields = fields
+        self.sums = sums
+        self.count = 1
+
+
+class Parser:
+    """One conversation, as one application protocol sees it."""
+
+    __slots__ = ("_tally", "fresh", "overflow")
+
+    name = ""
+    """`network.protocol` of the flow."""
+
+    def __init__(self) -> None:
+        self.fresh: list[Fact] = []
+        self.overflow = 0
+        self._tally: dict[tuple[object, ...], Fact] = {}
+
+    @staticmethod
+    def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
+        """Whether the first captured bytes of a segment, of either direction, are this protocol's.
+
+        Ports may break a tie where content alone is weak; they never suffice.
+        """
+        raise NotImplementedError
+
+    def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
+        """Take the next bytes of one direction.
+
+        direction: 0 from the originator, 1 from the responder. payload: what was captured, never empty. length: bytes on
+        the wire, ≥ len(payload). when: microseconds since the epoch. Returns how many of the stream's bytes after these
+        need not be shown (0: show the next), or DONE. Raises ValueError where the bytes are not the protocol's; the
+        meter then gives the conversation up.
+        """
+        raise NotImplementedError
+
+    def gap(self, direction: int) -> None:
+        """Bytes of this direction were lost: drop what was half read, and look for the next message boundary."""
+
+    def note(self, dataset: str, when: int, fields: dict[str, object], sums: dict[str, int] | None = None) -> None:
+        """Tell one act. `fields` are names and values of the dataset's structure, hashable; `sums` are added up."""
+        key = (dataset, *fields.values())
+        seen = self._tally.get(key)
+        if seen is None:
+            if len(self._tally) >= MAX_KINDS:
+                self.overflow += 1
+                return
+            self.fresh.append(Fact(dataset, when, fields, sums))
+            rest = Fact(dataset, when, fields, None)
+            rest.count = 0
+            self._tally[key] = rest
+            return
+        seen.count += 1
+        seen.when = when
+        if sums is not None:
+            if seen.sums is None:
+                seen.sums = dict(sums)
+            else:
+                for name, amount in sums.items():
+                    seen.sums[name] = seen.sums.get(name, 0) + amount
+
+    def cut(self) -> list[Fact]:
+        """The minute's repeats, and a clean slate for the next."""
+        if not self._tally:
+            return []
+        repeats = [fact for fact in self._tally.values() if fact.count]
+        self._tally = {}
+        return repeats
+
+
+class Framer:
+    """Cuts one direction of a stream into length-prefixed messages, keeping the first `keep` bytes of each.
+
+    `size_of` reads a header of `header` bytes and returns the whole message's length, header included; it raises
+    ValueError where the bytes are no header. A message is given out once its kept part is complete, or the capture's snap
+    length has cut it. Memory: at most `keep` bytes.
+    """
+
+    __slots__ = ("_buffer", "_header", "_keep", "_size_of", "_total", "skip")
+
+    def __init__(self, header: int, keep: int, size_of: Callable[[bytes], int]) -> None:
+        self._header = header
+        self._keep = keep
+        self._size_of = size_of
+        self._buffer = b""
+        self._total = 0
+        self.skip = 0
+        """Bytes of the stream until the next header, for `Parser.data` to return."""
+
+    def reset(self) -> None:
+        """Forget a half-read message: the next byte fed is taken for a header's first."""
+        self._buffer = b""
+        self._total = 0
+        self.skip = 0
+
+    def feed(self, payload: bytes, length: int) -> list[tuple[bytes, int]]:
+        """The messages that these bytes complete, as (kept bytes, whole length).
+
+        The bytes announced by the last `skip` must have been left out. Raises ValueError where a header is expected and
+        none is there.
+        """
+        messages: list[tuple[bytes, int]] = []
+        position = 0
+        captured = len(payload)
+        self.skip = 0
+        while position < captured:
+            if not self._total:
+                piece = payload[position : position + self._header - len(self._buffer)]
+                self._buffer += piece
+                position += len(piece)
+                if len(self._buffer) < self._header:
+                    break
+                self._total = max(self._size_of(self._buffer), self._header)
+            held = len(self._buffer)
+            want = min(self._keep, self._total) - held
+            if want > 0:
+                piece = payload[position : position + want]
+                self._buffer += piece
+                position += len(piece)
+                held += len(piece)
+            if held >= min(self._keep, self._total) or length > captured:
+                messages.append((self._buffer, self._total))
+                position += self._total - held
+                self._buffer = b""
+                self._total = 0
+        beyond = position - length
+        if length > captured and (beyond < 0 or self._buffer):
+            self.reset()  # a header lies in the part that was not captured
+        elif beyond > 0:
+            self.skip = beyond
+        return messages
