@@ -36,6 +36,7 @@ class Parser:
 
     name = ""
     """`network.protocol` of the flow."""
+    transports: frozenset[str] = frozenset({"tcp"})
 
     def __init__(self) -> None:
         self.fresh: list[Fact] = []
@@ -65,7 +66,7 @@ class Parser:
 
     def note(self, dataset: str, when: int, fields: dict[str, object], sums: dict[str, int] | None = None) -> None:
         """Tell one act. `fields` are names and values of the dataset's structure, hashable; `sums` are added up."""
-        key = (dataset, *fields.values())
+        key = (dataset, *fields, *fields.values())
         seen = self._tally.get(key)
         if seen is None:
             if len(self._tally) >= MAX_KINDS:
@@ -97,12 +98,13 @@ class Parser:
 class Framer:
     """Cuts one direction of a stream into length-prefixed messages, keeping the first `keep` bytes of each.
 
-    `size_of` reads a header of `header` bytes and returns the whole message's length, header included; it raises
-    ValueError where the bytes are no header. A message is given out once its kept part is complete, or the capture's snap
-    length has cut it. Memory: at most `keep` bytes.
+    `size_of` reads a header of `header` bytes and returns the whole message's length, header included, or 0 where the
+    header goes on by a byte; it raises ValueError where the bytes are no header. A message is given out once its kept part
+    is complete, or the capture's snap length has cut it. Once the boundary is lost, to a gap or the snap length, it is
+    looked for at the start of each segment. Memory: at most `keep` bytes.
     """
 
-    __slots__ = ("_buffer", "_header", "_keep", "_size_of", "_total", "skip")
+    __slots__ = ("_buffer", "_header", "_keep", "_lost", "_size_of", "_total", "skip")
 
     def __init__(self, header: int, keep: int, size_of: Callable[[bytes], int]) -> None:
         self._header = header
@@ -110,20 +112,22 @@ class Framer:
         self._size_of = size_of
         self._buffer = b""
         self._total = 0
+        self._lost = False
         self.skip = 0
         """Bytes of the stream until the next header, for `Parser.data` to return."""
 
     def reset(self) -> None:
-        """Forget a half-read message: the next byte fed is taken for a header's first."""
+        """Forget a half-read message: the next segment is asked whether it begins with a header."""
         self._buffer = b""
         self._total = 0
+        self._lost = True
         self.skip = 0
 
     def feed(self, payload: bytes, length: int) -> list[tuple[bytes, int]]:
         """The messages that these bytes complete, as (kept bytes, whole length).
 
         The bytes announced by the last `skip` must have been left out. Raises ValueError where a header is expected and
-        none is there.
+        none is there, unless the boundary was lost.
         """
         messages: list[tuple[bytes, int]] = []
         position = 0
@@ -131,12 +135,15 @@ class Framer:
         self.skip = 0
         while position < captured:
             if not self._total:
-                piece = payload[position : position + self._header - len(self._buffer)]
+                piece = payload[position : position + max(self._header - len(self._buffer), 1)]
                 self._buffer += piece
                 position += len(piece)
                 if len(self._buffer) < self._header:
                     break
-                self._total = max(self._size_of(self._buffer), self._header)
+                if not self._read_header():
+                    if not self._buffer:
+                        return messages
+                    continue
             held = len(self._buffer)
             want = min(self._keep, self._total) - held
             if want > 0:
@@ -155,3 +162,17 @@ class Framer:
         elif beyond > 0:
             self.skip = beyond
         return messages
+
+    def _read_header(self) -> bool:
+        """Learn the message's length; False where the header goes on, or the boundary is still lost."""
+        try:
+            size = self._size_of(self._buffer)
+        except ValueError:
+            if not self._lost:
+                raise
+            self.reset()
+            return False
+        self._lost = self._lost and not size
+        if size:
+            self._total = max(size, len(self._buffer))
+        return size > 0

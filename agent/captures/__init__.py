@@ -1,0 +1,1 @@
+"""The packet sources, one module each."""

@@ -1,0 +1,1229 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True, initializedcheck=False
+"""Packets to bidirectional flow records.
+
+One source, two forms: interpreted as it stands, or compiled from Cython's pure Python mode with bounds checks on, because
+its input is hostile. Both give identical records. All state is in flat arrays of fixed size: a row a flow, integers only,
+so that a flood costs an eviction and a counter, never memory. Snap length: 256 bytes suffice.
+
+The table's rows are reached by a hash chain and watched by a timing wheel of one-second slots, which cuts a long flow's
+record every minute and ends an idle flow; a packet touches its own row and nothing else.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from agent import pure as cython  # type: ignore[no-redef]
+
+from agent.flow import Ends, FlowRecord
+from agent.protocol import Fact, Parser
+
+# A row: the key, the flow's life, the record's counters, then the same for either direction.
+ROW = cython.declare(cython.Py_ssize_t, 64)
+A_HI = cython.declare(cython.Py_ssize_t, 0)
+A_LO = cython.declare(cython.Py_ssize_t, 1)
+B_HI = cython.declare(cython.Py_ssize_t, 2)
+B_LO = cython.declare(cython.Py_ssize_t, 3)
+META = cython.declare(cython.Py_ssize_t, 4)  # port of A << 32 | port of B << 16 | protocol << 8 | kind
+CHAIN = cython.declare(cython.Py_ssize_t, 5)  # next row of the bucket
+BUCKET = cython.declare(cython.Py_ssize_t, 6)
+FLIPPED = cython.declare(cython.Py_ssize_t, 7)  # 1 where B, not A, is the originator
+LAST = cython.declare(cython.Py_ssize_t, 8)
+BEGIN = cython.declare(cython.Py_ssize_t, 9)  # first packet of the flow
+START = cython.declare(cython.Py_ssize_t, 10)  # first packet of the record
+LOOK = cython.declare(cython.Py_ssize_t, 11)  # payloads still shown to the recognisers, or ACTIVE, or 0
+FIRST = cython.declare(cython.Py_ssize_t, 12)  # first payload, 0 while none
+PART = cython.declare(cython.Py_ssize_t, 13)
+NUMBER = cython.declare(cython.Py_ssize_t, 14)
+RESET = cython.declare(cython.Py_ssize_t, 15)  # 1: the originator sent the first RST, 2: the responder
+SLOT = cython.declare(cython.Py_ssize_t, 16)
+LATER = cython.declare(cython.Py_ssize_t, 17)  # next row of the wheel's slot
+EARLIER = cython.declare(cython.Py_ssize_t, 18)
+VLAN = cython.declare(cython.Py_ssize_t, 19)
+MAC = cython.declare(cython.Py_ssize_t, 20)  # of the originator, then of the responder
+ARP = cython.declare(cython.Py_ssize_t, 22)  # requests, replies, gratuitous
+SIDE = cython.declare(cython.Py_ssize_t, 26)  # where the directions begin
+WIDTH = cython.declare(cython.Py_ssize_t, 18)
+PACKETS = cython.declare(cython.Py_ssize_t, 0)
+BYTES = cython.declare(cython.Py_ssize_t, 1)
+PAYLOAD = cython.declare(cython.Py_ssize_t, 2)
+FLAGS = cython.declare(cython.Py_ssize_t, 3)
+SMALLEST = cython.declare(cython.Py_ssize_t, 4)
+LARGEST = cython.declare(cython.Py_ssize_t, 5)
+SQUARES = cython.declare(cython.Py_ssize_t, 6)
+SEEN = cython.declare(cython.Py_ssize_t, 7)  # last packet of this direction in this record
+GAP_MIN = cython.declare(cython.Py_ssize_t, 8)
+GAP_MAX = cython.declare(cython.Py_ssize_t, 9)
+GAP_SUM = cython.declare(cython.Py_ssize_t, 10)
+GAP_SQUARES = cython.declare(cython.Py_ssize_t, 11)
+EVER = cython.declare(cython.Py_ssize_t, 12)  # TCP flags of the flow's whole life
+NEXT = cython.declare(cython.Py_ssize_t, 13)  # highest sequence number seen, plus 1 << 32 once there is one
+AGAIN = cython.declare(cython.Py_ssize_t, 14)  # retransmissions
+WANTED = cython.declare(cython.Py_ssize_t, 15)  # next sequence number for the parser, plus 1 << 32
+SKIP = cython.declare(cython.Py_ssize_t, 16)  # bytes the parser does not need
+
+FIN = cython.declare(cython.ulonglong, 1)
+SYN = cython.declare(cython.ulonglong, 2)
+RST = cython.declare(cython.ulonglong, 4)
+ACK = cython.declare(cython.ulonglong, 16)
+TCP = cython.declare(cython.uint, 6)
+UDP = cython.declare(cython.uint, 17)
+
+LOOKS = cython.declare(cython.ulonglong, 4)
+ACTIVE = cython.declare(cython.ulonglong, 255)
+
+SECOND = cython.declare(cython.ulonglong, 1_000_000)
+MINUTE = cython.declare(cython.ulonglong, 60_000_000)
+SLOTS = cython.declare(cython.ulonglong, 512)
+FRAGMENTS = cython.declare(cython.ulonglong, 1024)
+MAX_RECORD = cython.declare(cython.uint, 262_144)
+DEEP = cython.declare(cython.int, 8)
+M31 = cython.declare(cython.ulonglong, 0x7FFFFFFF)
+ONE32 = cython.declare(cython.ulonglong, 1 << 32)
+HALF = cython.declare(cython.ulonglong, 1 << 31)
+M32 = cython.declare(cython.ulonglong, (1 << 32) - 1)
+
+_BIG16 = struct.Struct(">H").unpack_from
+_BIG32 = struct.Struct(">I").unpack_from
+_BIG_HEADER = struct.Struct(">IIII").unpack_from
+_LITTLE_HEADER = struct.Struct("<IIII").unpack_from
+_LITTLE32 = struct.Struct("<I").unpack_from
+
+REASONS = ("closed", "idle", "active", "evicted", "end")
+CLOSED = cython.declare(cython.int, 0)
+IDLE = cython.declare(cython.int, 1)
+CUT = cython.declare(cython.int, 2)
+EVICTED = cython.declare(cython.int, 3)
+END = cython.declare(cython.int, 4)
+
+LINKS = {0: 4, 1: 1, 12: 2, 14: 2, 101: 2, 108: 4, 113: 3, 228: 2, 229: 2, 276: 5}
+"""pcap's LINKTYPE → the way the meter reads it: 1 Ethernet, 2 raw IP, 3 Linux cooked, 4 loopback, 5 Linux cooked v2."""
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _mix(value: cython.ulonglong) -> cython.ulonglong:
+    value = (value & M31) * 0x5BD1E995
+    return value ^ (value >> 31)
+
+
+@cython.cclass
+class Meter:
+    """The flow table.
+
+    `out` collects, in order, each FlowRecord that ended or was cut and each `(Ends, Fact)` that a parser told; the caller
+    empties it. `identify(transport, payload, source port, destination port)` gives a new Parser or None.
+    """
+
+    table: cython.ulonglong[:]
+    heads: cython.uint[:]
+    wheel: cython.uint[:]
+    pieces: cython.ulonglong[:]
+    buf: cython.const[cython.uchar][:]
+    view: object
+    out: list[Any]
+    parsers: dict[int, Parser]
+    ends: dict[int, Ends]
+    free: list[int]
+    identify: object
+    rows: cython.Py_ssize_t
+    used: cython.Py_ssize_t
+    top: cython.Py_ssize_t
+    mask: cython.ulonglong
+    seed: cython.ulonglong
+    second: cython.ulonglong
+    number: cython.ulonglong
+    max_parsers: cython.Py_ssize_t
+    vlan: cython.ulonglong
+    mac_a: cython.ulonglong
+    mac_b: cython.ulonglong
+    a_hi: cython.ulonglong
+    a_lo: cython.ulonglong
+    b_hi: cython.ulonglong
+    b_lo: cython.ulonglong
+    size: cython.uint
+    when = cython.declare(cython.ulonglong, visibility="readonly")
+    packets: cython.ulonglong
+    flows: cython.ulonglong
+    evicted: cython.ulonglong
+    short: cython.ulonglong
+    foreign: cython.ulonglong
+    orphans: cython.ulonglong
+    deep: cython.ulonglong
+    gave_up: cython.ulonglong
+    unparsed: cython.ulonglong
+    overflow: cython.ulonglong
+    steps: cython.ulonglong
+
+    def __init__(
+        self,
+        identify: Callable[[str, bytes, int, int], Parser | None],
+        capacity: int = 65_536,
+        max_parsers: int = 16_384,
+    ) -> None:
+        if capacity < 16:
+            raise ValueError("a flow table holds at least 16 flows")
+        buckets = 1 << (capacity * 2 - 1).bit_length()
+        self.rows = capacity
+        self.used = self.top = 0
+        # anonymous pages cost memory only once touched, and rows are handed out from the first on
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        if cython.compiled:
+            self.table = memoryview(mmap.mmap(-1, (capacity + 1) * 64 * 8, private)).cast("Q")
+        else:
+            self.table = [0] * 64  # grows by rows up to the same bound
+        self.heads = memoryview(mmap.mmap(-1, buckets * 4, private)).cast("I")
+        self.wheel = memoryview(bytearray(512 * 4)).cast("I")
+        self.pieces = memoryview(bytearray(1024 * 3 * 8)).cast("Q")
+        self.mask = buckets - 1
+        self.seed = int.from_bytes(os.urandom(4), "little") >> 1
+        self.free = []
+        self.out = []
+        self.parsers = {}
+        self.ends = {}
+        self.identify = identify
+        self.max_parsers = max_parsers
+        self.second = self.number = 0
+        self.packets = self.flows = self.evicted = self.short = self.foreign = self.orphans = 0
+        self.deep = self.gave_up = self.unparsed = self.overflow = self.steps = 0
+
+    def counters(self) -> dict[str, int]:
+        """What was seen and what was not kept, by reason."""
+        return {
+            "packets": self.packets,
+            "flows": self.flows,
+            "active_flows": self.used,
+            "evicted_flows": self.evicted,
+            "short_packets": self.short,
+            "other_packets": self.foreign,
+            "orphan_fragments": self.orphans,
+            "deep_packets": self.deep,
+            "abandoned_conversations": self.gave_up,
+            "unparsed_conversations": self.unparsed,
+            "facts_over_cap": self.overflow,
+            "clock_steps": self.steps,
+        }
+
+    def drain(self) -> list[Any]:
+        """What has come out since the last call."""
+        out = self.out
+        self.out = []
+        return out
+
+    def use(self, buffer: bytearray | bytes | memoryview) -> None:
+        """Read the packets of the following calls from this buffer."""
+        self.buf = memoryview(buffer).toreadonly()
+        self.view = memoryview(buffer)
+
+    def feed(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, link: cython.int, big: cython.bint,
+             nano: cython.bint, most: cython.uint) -> int:
+        """Meter the pcap records of the buffer's bytes start…end; returns where the first incomplete one begins.
+
+        `most` is the longest record believed (the file's snap length); a longer one makes it return −1 − its position.
+        """
+        position: cython.Py_ssize_t = start
+        at: cython.Py_ssize_t
+        sec: cython.ulonglong
+        sub: cython.ulonglong
+        held: cython.uint
+        wire: cython.uint
+        while position + 16 <= end:
+            if not cython.compiled:
+                sec, sub, held, wire = (_BIG_HEADER if big else _LITTLE_HEADER)(self.buf, position)
+            elif big:
+                sec = self._u32(position)
+                sub = self._u32(position + 4)
+                held = self._u32(position + 8)
+                wire = self._u32(position + 12)
+            else:
+                sec = self._l32(position)
+                sub = self._l32(position + 4)
+                held = self._l32(position + 8)
+                wire = self._l32(position + 12)
+            if held > most or held > wire or wire > 0x7FFFFFF or (sub >= 1_000_000 and (not nano or sub >= 1_000_000_000)):
+                return -1 - position
+            at = position + 16
+            if at + held > end:
+                break
+            position = at + held
+            self._packet(at, position, wire, sec * SECOND + (sub // 1000 if nano else sub), link)
+        return position
+
+    def packet(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, when: cython.ulonglong,
+               link: cython.int) -> None:
+        """Meter one packet, the buffer's bytes start…end; `wire` its full length, `when` in µs since the epoch."""
+        self._packet(start, end, wire, when, link)
+
+    def tick(self, when: cython.ulonglong) -> None:
+        """Let time pass where no packet says so."""
+        if when // SECOND > self.second:
+            self._advance(when // SECOND)
+
+    def close(self) -> None:
+        """End every flow: the input is over."""
+        row: cython.Py_ssize_t
+        index: cython.Py_ssize_t
+        live: list[tuple[int, int]] = []
+        for index in range(1, self.top + 1):
+            row = index * ROW
+            if self.table[row + META] != 0:
+                live.append((int(self.table[row + NUMBER]), int(row)))
+        live.sort()
+        for _, at in live:
+            self._emit(at, END)
+            self._remove(at)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(-1, check=True)
+    def _u16(self, at: cython.Py_ssize_t) -> cython.uint:
+        value: cython.uint
+        if not cython.compiled:
+            return _BIG16(self.buf, at)[0]
+        value = self.buf[at]
+        return (value << 8) | self.buf[at + 1]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(0, check=True)
+    def _u32(self, at: cython.Py_ssize_t) -> cython.ulonglong:
+        value: cython.ulonglong
+        if not cython.compiled:
+            return _BIG32(self.buf, at)[0]
+        value = self.buf[at]
+        value = (value << 8) | self.buf[at + 1]
+        value = (value << 8) | self.buf[at + 2]
+        return (value << 8) | self.buf[at + 3]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(0, check=True)
+    def _l32(self, at: cython.Py_ssize_t) -> cython.ulonglong:
+        value: cython.ulonglong
+        if not cython.compiled:
+            return _LITTLE32(self.buf, at)[0]
+        value = self.buf[at + 3]
+        value = (value << 8) | self.buf[at + 2]
+        value = (value << 8) | self.buf[at + 1]
+        return (value << 8) | self.buf[at]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(0, check=True)
+    def _u48(self, at: cython.Py_ssize_t) -> cython.ulonglong:
+        return (self._u32(at) << 16) | self._u16(at + 4)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(0, check=True)
+    def _u64(self, at: cython.Py_ssize_t) -> cython.ulonglong:
+        return (self._u32(at) << 32) | self._u32(at + 4)
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _packet(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, when: cython.ulonglong,
+                link: cython.int) -> cython.int:
+        """Peel the link layer and set out for the network layer."""
+        second: cython.ulonglong = when // SECOND
+        kind: cython.uint = 0
+        self.packets += 1
+        self.when = when
+        if second != self.second:
+            self._advance(second)
+        self.vlan = self.mac_a = self.mac_b = 0
+        if link == 1:
+            return self._ethernet(at, end, wire, DEEP)
+        if link == 2:
+            return self._ip(at, end, wire, DEEP)
+        if link == 3:
+            if at + 16 <= end:
+                return self._ethertype(self._u16(at + 14), at + 16, end, wire - 16, DEEP)
+        elif link == 4:
+            if at + 4 <= end:  # the address family in either byte order
+                kind = self._l32(at) if self.buf[at] != 0 else self._u32(at)
+                return self._ethertype(
+                    0x0800 if kind == 2 else 0x86DD if kind in {10, 24, 28, 30} else 0, at + 4, end, wire - 4, DEEP
+                )
+        elif link == 5 and at + 20 <= end:
+            return self._ethertype(self._u16(at), at + 20, end, wire - 20, DEEP)
+        self.short += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _ethernet(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, depth: cython.int) -> cython.int:
+        if at + 14 > end:
+            self.short += 1
+            return 0
+        self.mac_b = self._u48(at)
+        self.mac_a = self._u48(at + 6)
+        return self._ethertype(self._u16(at + 12), at + 14, end, wire - 14 if wire > 14 else 0, depth)
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _ethertype(self, kind: cython.uint, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint,
+                   depth: cython.int) -> cython.int:
+        """Look through VLAN and QinQ tags, PPPoE and MPLS labels (IEEE 802.1Q, RFC 2516, RFC 3032)."""
+        label: cython.ulonglong
+        if kind in {0x0800, 0x86DD}:
+            return self._ip(at, end, wire, depth)
+        while kind in {0x8100, 0x88A8, 0x9100}:
+            if at + 4 > end:
+                self.short += 1
+                return 0
+            if self.vlan == 0:
+                self.vlan = self._u16(at) & 0x0FFF
+            kind = self._u16(at + 2)
+            at += 4
+            wire = wire - 4 if wire > 4 else 0
+        if kind in {0x0800, 0x86DD}:
+            return self._ip(at, end, wire, depth)
+        if kind == 0x0806:
+            return self._arp(at, end)
+        if kind == 0x8864:
+            if at + 8 <= end:
+                kind = self._u16(at + 6)
+                if kind in {0x0021, 0x0057}:
+                    return self._ip(at + 8, end, wire - 8, depth)
+        elif kind in {0x8847, 0x8848}:
+            while at + 4 <= end:
+                label = self._u32(at)
+                at += 4
+                wire = wire - 4 if wire > 4 else 0
+                if label & 0x100:
+                    if at < end and self.buf[at] >> 4 in {4, 6}:
+                        return self._ip(at, end, wire, depth)
+                    if at + 4 < end and self.buf[at] == 0:  # a pseudowire's control word before an Ethernet frame
+                        return self._ethernet(at + 4, end, wire, depth - 1) if depth > 0 else 0
+                    break
+        self.foreign += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _arp(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.int:
+        """ARP for IPv4 over Ethernet (RFC 826), one way only: the key holds the claimed hardware address."""
+        act: cython.ulonglong
+        row: cython.Py_ssize_t
+        if at + 28 > end:
+            self.short += 1
+            return 0
+        if self._u16(at) != 1 or self._u16(at + 2) != 0x0800 or self._u16(at + 4) != 0x0604:
+            self.foreign += 1
+            return 0
+        act = self._u16(at + 6)
+        self.a_hi = self._u48(at + 8)
+        self.a_lo = self._u32(at + 14)
+        self.b_hi = 0
+        self.b_lo = self._u32(at + 24)
+        self.mac_a = self.a_hi
+        self.size = 28
+        row = self._row((act << 32) | 1, 0, 0)
+        self._count(row, 0, 0, 0)
+        if self.a_lo == self.b_lo:
+            self.table[row + ARP + 2] += 1
+        else:
+            self.table[row + ARP + (1 if act == 2 else 0)] += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _ip(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, depth: cython.int) -> cython.int:
+        version: cython.uint
+        if at >= end:
+            self.short += 1
+            return 0
+        if depth <= 0:
+            self.deep += 1
+            return 0
+        version = self.buf[at] >> 4
+        if version == 4:
+            return self._ip4(at, end, wire, depth)
+        if version == 6:
+            return self._ip6(at, end, wire, depth)
+        self.foreign += 1
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _ip4(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, depth: cython.int) -> cython.int:
+        """IPv4 with options and fragments (RFC 791)."""
+        header: cython.uint
+        total: cython.uint
+        piece: cython.uint
+        if at + 20 > end:
+            self.short += 1
+            return 0
+        header = (self.buf[at] & 15) * 4
+        total = self._u16(at + 2)
+        if total == 0:  # left to the network card by segmentation offload
+            total = wire
+        if header < 20 or total < header:
+            self.foreign += 1
+            return 0
+        self.a_hi = self.b_hi = 0
+        self.a_lo = self._u32(at + 12)
+        self.b_lo = self._u32(at + 16)
+        self.size = total
+        if at + total < end:
+            end = at + total  # what follows is the link's padding
+        piece = self._u16(at + 6) & 0x3FFF
+        return self._inner(
+            self.buf[at + 9], at + header, end, total - header, 4, piece, self._u16(at + 4) if piece else 0, depth
+        )
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _ip6(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, depth: cython.int) -> cython.int:
+        """IPv6 and its extension headers (RFC 8200 §4)."""
+        protocol: cython.uint
+        left: cython.uint
+        width: cython.uint
+        piece: cython.uint = 0
+        label: cython.ulonglong = 0
+        turns: cython.int = 0
+        if at + 40 > end:
+            self.short += 1
+            return 0
+        left = self._u16(at + 4)
+        if left == 0:  # a jumbogram or segmentation offload
+            left = wire - 40 if wire > 40 else 0
+        protocol = self.buf[at + 6]
+        self.a_hi = self._u64(at + 8)
+        self.a_lo = self._u64(at + 16)
+        self.b_hi = self._u64(at + 24)
+        self.b_lo = self._u64(at + 32)
+        self.size = left + 40
+        if at + 40 + left < end:
+            end = at + 40 + left
+        at += 40
+        while protocol in {0, 43, 44, 51, 60, 135} and turns < 8:
+            turns += 1
+            if at + 8 > end:
+                self.short += 1
+                return 0
+            if protocol == 44:
+                width = 8
+                piece = ((self._u16(at + 2) & 0xFFF8) >> 3) | (0x2000 if self.buf[at + 3] & 1 else 0)
+                label = self._u32(at + 4)
+            elif protocol == 51:
+                width = (self.buf[at + 1] + 2) * 4
+            else:
+                width = (self.buf[at + 1] + 1) * 8
+            protocol = self.buf[at]
+            if width > left:
+                self.foreign += 1
+                return 0
+            at += width
+            left -= width
+        return self._inner(protocol, at, end, left, 6, piece, label, depth)
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _inner(self, protocol: cython.uint, at: cython.Py_ssize_t, end: cython.Py_ssize_t, left: cython.uint,
+               kind: cython.uint, piece: cython.uint, label: cython.ulonglong, depth: cython.int) -> cython.int:
+        """Tunnels (RFC 2003, 2784, 4213, 7348) are looked through, everything else is a packet of a flow."""
+        if piece & 0x1FFF == 0:
+            if protocol == 47:
+                return self._gre(at, end, left, depth)
+            if protocol in {4, 41} and at < end:
+                return self._ip(at, end, left, depth - 1)
+            if protocol == UDP and left > 16 and at + 16 < end and self._u16(at + 2) == 4789 and self.buf[at + 8] == 8:
+                return self._ethernet(at + 16, end, left - 16, depth - 1)
+        return self._transport(protocol, at, end, left, kind, piece, label)
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _gre(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, left: cython.uint, depth: cython.int) -> cython.int:
+        """GRE, RFC 2784 and 2890, with PPTP's version 1 and ERSPAN's headers."""
+        flags: cython.uint
+        kind: cython.uint
+        width: cython.uint = 4
+        if at + 4 > end:
+            self.short += 1
+            return 0
+        flags = self._u16(at)
+        kind = self._u16(at + 2)
+        width += 4 if flags & 0xC000 else 0
+        width += 4 if flags & 0x2000 else 0
+        width += 4 if flags & 0x1000 else 0
+        width += 4 if flags & 0x0087 == 0x0081 else 0
+        if kind == 0x880B:
+            width += 4 if at + width + 1 < end and self.buf[at + width] == 0xFF else 2
+            kind = 0x0800 if at + width <= end and width >= 2 and self.buf[at + width - 1] == 0x21 else 0x86DD
+        elif kind == 0x88BE:
+            width += 8 if flags & 0x1000 else 0
+            kind = 0x6558
+        elif kind == 0x22EB:
+            width += 12
+            kind = 0x6558
+        if width > left or at + width > end:
+            self.short += 1
+            return 0
+        if kind == 0x6558:
+            if depth <= 0:
+                self.deep += 1
+                return 0
+            return self._ethernet(at + width, end, left - width, depth - 1)
+        return self._ethertype(kind, at + width, end, left - width, depth - 1)
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _transport(self, protocol: cython.uint, at: cython.Py_ssize_t, end: cython.Py_ssize_t, left: cython.uint,
+                   kind: cython.uint, piece: cython.uint, label: cython.ulonglong) -> cython.int:
+        """Find ports, flags and payload; find the row; count; show the payload to its parser."""
+        ports: cython.ulonglong = 0
+        flags: cython.uint = 0
+        header: cython.uint = 0
+        row: cython.Py_ssize_t
+        side: cython.ulonglong
+        sequence: cython.ulonglong = 0
+        if piece & 0x1FFF:
+            ports = self._piece_ports(protocol, label)
+            self.orphans += 1 if ports == 0 else 0
+        elif protocol in {6, 17, 132}:
+            if at + 4 > end:
+                self.short += 1
+                return 0
+            ports = self._u32(at)
+            header = 8
+            if protocol == TCP:
+                header = 20
+                if at + 14 <= end:
+                    header = (self.buf[at + 12] >> 4) * 4
+                    flags = self.buf[at + 13]
+                    sequence = self._u32(at + 4)
+                    header = max(header, 20)
+            elif protocol == 132:
+                header = 12
+        elif protocol in {1, 58}:
+            if at + 2 > end:
+                self.short += 1
+                return 0
+            header = 8
+            ports = self._icmp_ports(protocol, self.buf[at], self.buf[at + 1])
+        header = min(header, left)
+        if piece == 0x2000:  # the first of several fragments: the others have no ports of their own
+            self._keep_ports(protocol, label, ports)
+        row = self._row(
+            ((ports >> 16) << 32) | ((ports & 0xFFFF) << 16) | (protocol << 8) | kind, flags, protocol
+        )
+        side = (0 if self.table[row + A_LO] == self.a_lo and self.table[row + A_HI] == self.a_hi
+                and (self.table[row + META] >> 32) == (ports >> 16) else 1) ^ self.table[row + FLIPPED]
+        self._count(row, side, flags, left - header)
+        if protocol == TCP:
+            self._sequence(row, side, sequence, left - header, flags)
+        if left > header and self.table[row + LOOK] != 0 and piece & 0x1FFF == 0:
+            at += header
+            if at < end:
+                self._show(row, side, at, end, left - header, sequence, protocol)
+            elif protocol == TCP and self.table[row + LOOK] == ACTIVE:
+                self.table[row + SIDE + side * WIDTH + WANTED] = 0
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=False)
+    def _icmp_ports(self, protocol: cython.uint, kind: cython.uint, code: cython.uint) -> cython.ulonglong:
+        """Type and code in the place of ports; a request and its reply make one flow, as in Zeek."""
+        other: cython.uint = code
+        first: cython.ulonglong = kind
+        if protocol == 1:
+            if kind == 8:
+                other = 0
+            elif kind == 0:
+                other = 8
+            elif kind in {13, 15, 17}:
+                other = kind + 1
+            elif kind in {14, 16, 18}:
+                other = kind - 1
+        elif kind in {128, 133, 135}:
+            other = kind + 1
+        elif kind in {129, 134, 136}:
+            other = kind - 1
+        return (first << 16) | other
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=False)
+    def _piece_key(self, protocol: cython.uint, label: cython.ulonglong) -> cython.ulonglong:
+        value: cython.ulonglong = _mix(self.seed ^ self.a_lo ^ (self.a_hi >> 32))
+        value = _mix(value ^ self.b_lo ^ (self.a_lo >> 32))
+        value = _mix(value ^ self.a_hi ^ (self.b_hi >> 32))
+        value = _mix(value ^ self.b_hi ^ (self.b_lo >> 32))
+        return (_mix(value ^ label) << 8) | protocol
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _keep_ports(self, protocol: cython.uint, label: cython.ulonglong, ports: cython.ulonglong) -> cython.int:
+        key: cython.ulonglong = self._piece_key(protocol, label)
+        slot: cython.Py_ssize_t = ((key >> 8) % FRAGMENTS) * 3
+        self.pieces[slot] = key
+        self.pieces[slot + 1] = ports
+        self.pieces[slot + 2] = self.when
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(0, check=True)
+    def _piece_ports(self, protocol: cython.uint, label: cython.ulonglong) -> cython.ulonglong:
+        key: cython.ulonglong = self._piece_key(protocol, label)
+        slot: cython.Py_ssize_t = ((key >> 8) % FRAGMENTS) * 3
+        if self.pieces[slot] == key and self.when < self.pieces[slot + 2] + 30 * SECOND:
+            return self.pieces[slot + 1]
+        return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(-1, check=True)
+    def _bucket(self, a_hi: cython.ulonglong, a_lo: cython.ulonglong, b_hi: cython.ulonglong, b_lo: cython.ulonglong,
+                meta: cython.ulonglong) -> cython.Py_ssize_t:
+        """A seeded hash of the key; the order of a chain never shows in the records."""
+        hash_: cython.ulonglong
+        if not cython.compiled:
+            return hash((self.seed, a_hi, a_lo, b_hi, b_lo, meta)) & self.mask
+        hash_ = _mix(self.seed ^ a_lo)
+        hash_ = _mix(hash_ ^ b_lo)
+        if a_hi | b_hi:
+            hash_ = _mix(hash_ ^ (a_lo >> 32))
+            hash_ = _mix(hash_ ^ (b_lo >> 32))
+            hash_ = _mix(hash_ ^ (a_hi >> 32))
+            hash_ = _mix(hash_ ^ (b_hi >> 32))
+            hash_ = _mix(hash_ ^ a_hi)
+            hash_ = _mix(hash_ ^ b_hi)
+        hash_ = _mix(hash_ ^ (meta >> 32))
+        hash_ = _mix(hash_ ^ meta)
+        return hash_ & self.mask
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _row(self, meta: cython.ulonglong, flags: cython.ulonglong, protocol: cython.uint) -> cython.Py_ssize_t:
+        """The row of the current addresses and these ports, made where there is none."""
+        swapped: cython.bint = False
+        row: cython.Py_ssize_t
+        bucket: cython.Py_ssize_t
+        a_hi: cython.ulonglong = self.a_hi
+        a_lo: cython.ulonglong = self.a_lo
+        b_hi: cython.ulonglong = self.b_hi
+        b_lo: cython.ulonglong = self.b_lo
+        if meta & 0xFF != 1 and (
+            a_hi > b_hi or (a_hi == b_hi and (a_lo > b_lo or (a_lo == b_lo and (meta >> 32) > ((meta >> 16) & 0xFFFF))))
+        ):
+            swapped = True
+            a_hi, a_lo, b_hi, b_lo = b_hi, b_lo, a_hi, a_lo
+            meta = (((meta >> 16) & 0xFFFF) << 32) | ((meta >> 32) << 16) | (meta & 0xFFFF)
+        bucket = self._bucket(a_hi, a_lo, b_hi, b_lo, meta)
+        row = self.heads[bucket]
+        while row != 0:
+            row *= ROW
+            if (
+                self.table[row + A_LO] == a_lo
+                and self.table[row + B_LO] == b_lo
+                and self.table[row + META] == meta
+                and self.table[row + A_HI] == a_hi
+                and self.table[row + B_HI] == b_hi
+            ):
+                if protocol == TCP and flags & SYN and not flags & ACK and self._over(row):
+                    self._emit(row, CLOSED)  # the ports are used again
+                    self._remove(row)
+                    break
+                return row
+            row = self.table[row + CHAIN]
+        return self._open(bucket, a_hi, a_lo, b_hi, b_lo, meta, swapped, flags, protocol)
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _open(self, bucket: cython.Py_ssize_t, a_hi: cython.ulonglong, a_lo: cython.ulonglong, b_hi: cython.ulonglong,
+              b_lo: cython.ulonglong, meta: cython.ulonglong, swapped: cython.bint, flags: cython.ulonglong,
+              protocol: cython.uint) -> cython.Py_ssize_t:
+        index: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        column: cython.Py_ssize_t
+        mine: cython.ulonglong
+        theirs: cython.ulonglong
+        backwards: cython.bint = False
+        if not self.free and self.used >= self.rows:
+            self._evict()
+        if self.free:
+            index = self.free.pop()
+        else:
+            index = self.used + 1
+            self.top = index
+            if not cython.compiled:
+                self.table.extend([0] * 64)
+        self.used += 1
+        self.flows += 1
+        self.number += 1
+        row = index * ROW
+        for column in range(ROW):
+            self.table[row + column] = 0
+        mine = (meta >> 16) & 0xFFFF if swapped else meta >> 32
+        theirs = meta >> 32 if swapped else (meta >> 16) & 0xFFFF
+        if protocol == TCP and flags & SYN:
+            backwards = flags & ACK != 0
+        elif protocol in {6, 17}:
+            backwards = mine < 1024 <= theirs  # met in the middle: the server answers from a well-known port
+        self.table[row + A_HI] = a_hi
+        self.table[row + A_LO] = a_lo
+        self.table[row + B_HI] = b_hi
+        self.table[row + B_LO] = b_lo
+        self.table[row + META] = meta
+        self.table[row + BUCKET] = bucket
+        self.table[row + CHAIN] = self.heads[bucket]
+        self.heads[bucket] = index
+        self.table[row + FLIPPED] = 1 if swapped != backwards else 0
+        self.table[row + BEGIN] = self.table[row + START] = self.table[row + LAST] = self.when
+        self.table[row + NUMBER] = self.number
+        self.table[row + VLAN] = self.vlan
+        self.table[row + MAC] = self.mac_b if backwards else self.mac_a
+        self.table[row + MAC + 1] = self.mac_a if backwards else self.mac_b
+        self.table[row + LOOK] = LOOKS if meta & 0xFF != 1 else 0
+        self._schedule(row, self.when + (10 if protocol == TCP else 5) * SECOND)
+        return row
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _count(self, row: cython.Py_ssize_t, side: cython.ulonglong, flags: cython.ulonglong, payload: cython.ulonglong) -> cython.int:
+        """Add one packet to its direction."""
+        base: cython.Py_ssize_t = row + SIDE + side * WIDTH
+        size: cython.ulonglong = self.size
+        when: cython.ulonglong = self.when
+        gap: cython.ulonglong
+        packets: cython.ulonglong = self.table[base + PACKETS]
+        self.table[base + PACKETS] = packets + 1
+        self.table[base + BYTES] += size
+        self.table[base + SQUARES] += size * size
+        if packets == 0:
+            self.table[base + SMALLEST] = self.table[base + LARGEST] = size
+        else:
+            if size < self.table[base + SMALLEST]:
+                self.table[base + SMALLEST] = size
+            if size > self.table[base + LARGEST]:
+                self.table[base + LARGEST] = size
+            gap = when - self.table[base + SEEN] if when > self.table[base + SEEN] else 0
+            if packets == 1 or gap < self.table[base + GAP_MIN]:
+                self.table[base + GAP_MIN] = gap
+            if gap > self.table[base + GAP_MAX]:
+                self.table[base + GAP_MAX] = gap
+            self.table[base + GAP_SUM] += gap
+            self.table[base + GAP_SQUARES] += gap * gap
+        self.table[base + SEEN] = when
+        if flags:
+            self.table[base + FLAGS] |= flags
+            self.table[base + EVER] |= flags
+            if flags & RST and self.table[row + RESET] == 0:
+                self.table[row + RESET] = side + 1
+        if payload:
+            self.table[base + PAYLOAD] += payload
+            if self.table[row + FIRST] == 0:
+                self.table[row + FIRST] = when
+        if when > self.table[row + LAST]:
+            self.table[row + LAST] = when
+        if self.table[row + START] == 0:
+            self.table[row + START] = when
+        if flags & (FIN | RST) and self._over(row):
+            self._unschedule(row)
+            self._schedule(row, self.table[row + LAST] + 2 * SECOND)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _sequence(self, row: cython.Py_ssize_t, side: cython.ulonglong, sequence: cython.ulonglong,
+                  payload: cython.ulonglong, flags: cython.ulonglong) -> cython.int:
+        """Tell a retransmission: bytes below the highest sequence number seen (a keep-alive's one byte apart)."""
+        base: cython.Py_ssize_t = row + SIDE + side * WIDTH
+        length: cython.ulonglong = payload + (1 if flags & (SYN | FIN) else 0)
+        ahead: cython.ulonglong
+        if length == 0:
+            return 0
+        if self.table[base + NEXT] != 0:
+            ahead = (sequence - self.table[base + NEXT]) & M32
+            if ahead >= HALF:
+                if payload != 0 and not (payload == 1 and ahead == M32):
+                    self.table[base + AGAIN] += 1
+                if ((sequence + length - self.table[base + NEXT]) & M32) >= HALF:
+                    return 0
+        self.table[base + NEXT] = ((sequence + length) & M32) | ONE32
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _show(self, row: cython.Py_ssize_t, side: cython.ulonglong, at: cython.Py_ssize_t, end: cython.Py_ssize_t,
+              length: cython.ulonglong, sequence: cython.ulonglong, protocol: cython.uint) -> cython.int:
+        """Give the payload to the flow's parser, in stream order, or ask whose it is."""
+        base: cython.Py_ssize_t = row + SIDE + side * WIDTH
+        ahead: cython.ulonglong
+        skip: cython.ulonglong
+        parser: Parser
+        if self.table[row + LOOK] != ACTIVE and not self._recognise(row, side, at, end, protocol):
+            return 0
+        parser = self.parsers[row]
+        if protocol == TCP:
+            skip = self.table[base + SKIP]
+            if self.table[base + WANTED] != 0:
+                ahead = (sequence - self.table[base + WANTED]) & M32
+                if ahead >= HALF:
+                    ahead = (ONE32 - ahead) & M32
+                    if ahead >= length:
+                        return 0
+                    at += ahead
+                    length -= ahead
+                    sequence += ahead
+                elif ahead != 0:
+                    if skip >= ahead:
+                        skip -= ahead
+                    else:
+                        skip = 0
+                        parser.gap(int(side))
+            self.table[base + WANTED] = ((sequence + length) & M32) | ONE32
+            if skip >= length:
+                self.table[base + SKIP] = skip - length
+                return 0
+            self.table[base + SKIP] = 0
+            at += skip
+            length -= skip
+            if at >= end:
+                parser.gap(int(side))
+                return 0
+        return self._parse(row, base, side, parser, bytes(self.view[at:end]), length)
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _parse(self, row: cython.Py_ssize_t, base: cython.Py_ssize_t, side: cython.ulonglong, parser: Parser,
+               payload: bytes, length: cython.ulonglong) -> cython.int:
+        skip: cython.longlong
+        try:
+            skip = parser.data(int(side), payload, int(length), int(self.when))
+        except ValueError:
+            skip = -1
+            self.gave_up += 1
+        if parser.fresh:
+            self._tell(row, parser.fresh)
+            parser.fresh = []
+        if skip < 0:
+            self.table[row + LOOK] = 0
+        else:
+            self.table[base + SKIP] = skip
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _recognise(self, row: cython.Py_ssize_t, side: cython.ulonglong, at: cython.Py_ssize_t, end: cython.Py_ssize_t,
+                   protocol: cython.uint) -> cython.bint:
+        """Ask the protocols whose payload this is; the first few payloads of a minute are shown."""
+        meta: cython.ulonglong = self.table[row + META]
+        left: cython.ulonglong = self.table[row + LOOK] - 1
+        mine: cython.ulonglong
+        theirs: cython.ulonglong
+        self.table[row + LOOK] = left
+        if protocol != TCP and protocol != UDP:
+            self.table[row + LOOK] = 0
+            return False
+        if len(self.parsers) >= self.max_parsers:
+            self.unparsed += 1
+            self.table[row + LOOK] = 0
+            return False
+        mine = meta >> 32
+        theirs = (meta >> 16) & 0xFFFF
+        if side ^ self.table[row + FLIPPED]:
+            mine, theirs = theirs, mine
+        parser = self.identify("tcp" if protocol == TCP else "udp", bytes(self.view[at:end]), int(mine), int(theirs))
+        if parser is None:
+            return False
+        self.parsers[row] = parser
+        self.table[row + LOOK] = ACTIVE
+        return True
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _tell(self, row: cython.Py_ssize_t, facts: list[Fact]) -> cython.int:
+        ends: Ends = self._ends(row)
+        for fact in facts:
+            self.out.append((ends, fact))
+        return 0
+
+    @cython.cfunc
+    def _ends(self, row: cython.Py_ssize_t) -> Ends:
+        """The flow's identity, made once a flow."""
+        ends: Ends | None = self.ends.get(row)
+        if ends is None:
+            ends = self._make_ends(row)
+            self.ends[row] = ends
+        return ends
+
+    @cython.cfunc
+    def _make_ends(self, row: cython.Py_ssize_t) -> Ends:
+        meta: cython.ulonglong = self.table[row + META]
+        kind: cython.ulonglong = meta & 0xFF
+        a: cython.Py_ssize_t = A_HI
+        b: cython.Py_ssize_t = B_HI
+        mine: cython.ulonglong = meta >> 32
+        theirs: cython.ulonglong = (meta >> 16) & 0xFFFF
+        if self.table[row + FLIPPED]:
+            a, b = b, a
+            mine, theirs = theirs, mine
+        if kind == 1:
+            mine = theirs = 0
+        return Ends(
+            int(self.table[row + NUMBER]),
+            int(kind),
+            int((meta >> 8) & 0xFF),
+            0 if kind == 1 else int(self.table[row + a]),
+            int(self.table[row + a + 1]),
+            int(self.table[row + b]),
+            int(self.table[row + b + 1]),
+            int(mine),
+            int(theirs),
+            int(self.table[row + VLAN]),
+            int(self.table[row + MAC]),
+            int(self.table[row + MAC + 1]),
+        )
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _emit(self, row: cython.Py_ssize_t, reason: cython.int) -> cython.int:
+        """Put out the record so far, and what its parser counted."""
+        base: cython.Py_ssize_t = row + SIDE
+        parser: Parser | None = self.parsers.get(row)
+        ends: Ends
+        if parser is not None:
+            if parser.overflow:
+                self.overflow += parser.overflow
+                parser.overflow = 0
+            repeats = parser.cut()
+            if repeats:
+                self._tell(row, repeats)
+        if self.table[base + PACKETS] == 0 and self.table[base + WIDTH + PACKETS] == 0:
+            return 0
+        ends = self._ends(row)
+        self.out.append(
+            FlowRecord(
+                ends,
+                REASONS[reason],
+                "" if parser is None else parser.name,
+                int(self.table[row + PART]),
+                int(self.table[row + BEGIN]),
+                int(self.table[row + START]),
+                int(self.table[row + LAST]),
+                int(self.table[row + FIRST]),
+                self._state(row) if (self.table[row + META] >> 8) & 0xFF == TCP else "",
+                self._side(base),
+                self._side(base + WIDTH),
+                int(self.table[row + ARP]),
+                int(self.table[row + ARP + 1]),
+                int(self.table[row + ARP + 2]),
+            )
+        )
+        return 0
+
+    @cython.cfunc
+    def _side(self, base: cython.Py_ssize_t) -> tuple[int, ...]:
+        return (
+            int(self.table[base + PACKETS]),
+            int(self.table[base + BYTES]),
+            int(self.table[base + PAYLOAD]),
+            int(self.table[base + FLAGS]),
+            int(self.table[base + AGAIN]),
+            int(self.table[base + SMALLEST]),
+            int(self.table[base + LARGEST]),
+            int(self.table[base + SQUARES]),
+            int(self.table[base + GAP_MIN]),
+            int(self.table[base + GAP_MAX]),
+            int(self.table[base + GAP_SUM]),
+            int(self.table[base + GAP_SQUARES]),
+        )
+
+    @cython.cfunc
+    def _state(self, row: cython.Py_ssize_t) -> str:
+        """Zeek's conn_state of the flow so far."""
+        ours: cython.ulonglong = self.table[row + SIDE + EVER]
+        answer: cython.ulonglong = self.table[row + SIDE + WIDTH + EVER]
+        opened: cython.bint = ours & SYN != 0
+        accepted: cython.bint = answer & SYN != 0
+        if self.table[row + RESET] == 1:
+            return ("RSTO" if accepted else "RSTOS0") if opened else "OTH"
+        if self.table[row + RESET] == 2:
+            return ("RSTR" if accepted else "REJ") if opened else ("RSTRH" if accepted else "OTH")
+        if opened and accepted:
+            if ours & FIN and answer & FIN:
+                return "SF"
+            return "S2" if ours & FIN else "S3" if answer & FIN else "S1"
+        if opened:
+            return "SH" if ours & FIN else "S0"
+        return ("SHR" if answer & FIN else "OTH") if accepted else "OTH"
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _over(self, row: cython.Py_ssize_t) -> cython.bint:
+        """Both ends have closed, or one has reset."""
+        return self.table[row + RESET] != 0 or (
+            self.table[row + SIDE + EVER] & self.table[row + SIDE + WIDTH + EVER] & FIN
+        ) != 0
+
+    @cython.cfunc
+    @cython.exceptval(0, check=True)
+    def _patience(self, row: cython.Py_ssize_t) -> cython.ulonglong:
+        """How long the flow may be silent, µs: a little after its end, five minutes once it is established."""
+        protocol: cython.ulonglong = (self.table[row + META] >> 8) & 0xFF
+        if protocol == TCP:
+            if self._over(row):
+                return 2 * SECOND
+            if self.table[row + SIDE + PACKETS] != 0 and self.table[row + SIDE + WIDTH + PACKETS] != 0:
+                return 5 * MINUTE
+            if self.table[row + PART] != 0 or self.table[row + FIRST] != 0:
+                return MINUTE
+            return 10 * SECOND
+        if protocol == UDP:
+            return 5 * SECOND if self.table[row + LOOK] == ACTIVE and self.table[row + SIDE + WIDTH + PACKETS] else 30 * SECOND
+        return 10 * SECOND
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _advance(self, second: cython.ulonglong) -> cython.int:
+        """Visit the slots of the seconds that have passed."""
+        turns: cython.ulonglong
+        now: cython.ulonglong
+        if second < self.second:
+            if self.second - second > 3600:  # the clock was set back: go on from the new time
+                self.steps += 1
+                self.second = second
+            return 0
+        turns = second - self.second
+        if turns > SLOTS:
+            turns = SLOTS
+        now = second - turns
+        while now < second:
+            now += 1
+            self._visit(now % SLOTS, second * SECOND)
+        self.second = second
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _visit(self, slot: cython.ulonglong, now: cython.ulonglong) -> cython.int:
+        row: cython.Py_ssize_t = self.wheel[slot]
+        later: cython.Py_ssize_t
+        self.wheel[slot] = 0
+        while row != 0:
+            row *= ROW
+            later = self.table[row + LATER]
+            self.table[row + SLOT] = SLOTS  # in no slot
+            self._due(row, now)
+            row = later
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _due(self, row: cython.Py_ssize_t, now: cython.ulonglong) -> cython.int:
+        """End the flow if it has been silent too long, cut its record if it is a minute old, and look again later."""
+        deadline: cython.ulonglong = self.table[row + LAST] + self._patience(row)
+        if deadline <= now:
+            self._emit(row, CLOSED if (self.table[row + META] >> 8) & 0xFF == TCP and self._over(row) else IDLE)
+            self._remove(row)
+            return 0
+        if self.table[row + START] != 0:
+            if self.table[row + START] + MINUTE <= now:
+                self._emit(row, CUT)
+                self._renew(row)
+            else:
+                deadline = min(deadline, self.table[row + START] + MINUTE)
+        else:
+            deadline = min(deadline, now + MINUTE)
+        self._schedule(row, deadline)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _renew(self, row: cython.Py_ssize_t) -> cython.int:
+        """A fresh record for the same flow: counters go, sequence numbers and the flow's life stay."""
+        side: cython.Py_ssize_t
+        column: cython.Py_ssize_t
+        for side in range(2):
+            for column in range(12):
+                self.table[row + SIDE + side * WIDTH + column] = 0
+            self.table[row + SIDE + side * WIDTH + AGAIN] = 0
+        self.table[row + ARP] = self.table[row + ARP + 1] = self.table[row + ARP + 2] = 0
+        self.table[row + PART] += 1
+        self.table[row + START] = 0
+        if self.table[row + LOOK] != ACTIVE and row not in self.parsers:
+            self.table[row + LOOK] = LOOKS
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _schedule(self, row: cython.Py_ssize_t, deadline: cython.ulonglong) -> cython.int:
+        second: cython.ulonglong = deadline // SECOND + 1
+        slot: cython.ulonglong
+        head: cython.Py_ssize_t
+        if second <= self.second:
+            second = self.second + 1
+        elif second >= self.second + SLOTS:
+            second = self.second + SLOTS - 1
+        slot = second % SLOTS
+        head = self.wheel[slot]
+        self.table[row + SLOT] = slot
+        self.table[row + LATER] = head
+        self.table[row + EARLIER] = 0
+        if head != 0:
+            self.table[head * ROW + EARLIER] = row // ROW
+        self.wheel[slot] = row // ROW
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _unschedule(self, row: cython.Py_ssize_t) -> cython.int:
+        earlier: cython.Py_ssize_t = self.table[row + EARLIER]
+        later: cython.Py_ssize_t = self.table[row + LATER]
+        if self.table[row + SLOT] >= SLOTS:
+            return 0
+        if earlier != 0:
+            self.table[earlier * ROW + LATER] = later
+        else:
+            self.wheel[self.table[row + SLOT]] = later
+        if later != 0:
+            self.table[later * ROW + EARLIER] = earlier
+        self.table[row + SLOT] = SLOTS
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _remove(self, row: cython.Py_ssize_t) -> cython.int:
+        """Take the row out of its chain and its slot, and free it."""
+        index: cython.Py_ssize_t = row // ROW
+        bucket: cython.Py_ssize_t = self.table[row + BUCKET]
+        walk: cython.Py_ssize_t = self.heads[bucket]
+        if walk == index:
+            self.heads[bucket] = self.table[row + CHAIN]
+        else:
+            while self.table[walk * ROW + CHAIN] != index:
+                walk = self.table[walk * ROW + CHAIN]
+            self.table[walk * ROW + CHAIN] = self.table[row + CHAIN]
+        self._unschedule(row)
+        self.table[row + META] = 0
+        self.parsers.pop(row, None)
+        self.ends.pop(row, None)
+        self.used -= 1
+        self.free.append(index)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1, check=True)
+    def _evict(self) -> cython.int:
+        """The table is full: put out the sixteenth of it that has been silent longest."""
+        index: cython.Py_ssize_t
+        row: cython.Py_ssize_t
+        silent: list[tuple[int, int, int]] = []
+        for index in range(1, self.rows + 1):
+            row = index * ROW
+            silent.append((int(self.table[row + LAST]), int(self.table[row + NUMBER]), int(row)))
+        silent.sort()
+        for _, _, at in silent[: max(1, self.rows // 16)]:
+            self._emit(at, EVICTED)
+            self._remove(at)
+            self.evicted += 1
+        return 0

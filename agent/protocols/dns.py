@@ -1,0 +1,214 @@
+"""DNS over UDP and TCP, multicast DNS and LLMNR (RFC 1035 §4, RFC 6762, RFC 4795): questions and answer codes."""
+
+from __future__ import annotations
+
+from math import log2
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from agent import pure as cython
+
+from agent.protocol import Framer, Parser
+
+HEADER = 12
+LONGEST_NAME = 255
+PORTS = frozenset({53, 5353, 5355})
+COMMON_TYPES = frozenset({1, 2, 5, 6, 12, 15, 16, 28, 33, 35, 43, 48, 64, 65, 255})
+"""Question types that tell DNS by content alone, off its own ports."""
+
+TYPES = {
+    1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 10: "NULL", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 17: "RP",
+    18: "AFSDB", 24: "SIG", 25: "KEY", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR", 36: "KX", 37: "CERT", 39: "DNAME",
+    41: "OPT", 42: "APL", 43: "DS", 44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG", 47: "NSEC", 48: "DNSKEY", 49: "DHCID",
+    50: "NSEC3", 51: "NSEC3PARAM", 52: "TLSA", 53: "SMIMEA", 55: "HIP", 59: "CDS", 60: "CDNSKEY", 61: "OPENPGPKEY",
+    62: "CSYNC", 63: "ZONEMD", 64: "SVCB", 65: "HTTPS", 99: "SPF", 108: "EUI48", 109: "EUI64", 249: "TKEY", 250: "TSIG",
+    251: "IXFR", 252: "AXFR", 255: "ANY", 256: "URI", 257: "CAA", 32769: "DLV",
+}  # fmt: skip
+RCODES = (
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
+    "NOTZONE", "DSOTYPENI", "RCODE12", "RCODE13", "RCODE14", "RCODE15",
+)  # fmt: skip
+
+_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_WEIGHTS = (0.0, *(count * log2(count) for count in range(1, 2 * LONGEST_NAME)))
+_NAMES_KEPT = 1024
+_names: dict[bytes, dict[str, object]] = {}
+
+
+class Dns(Parser):
+    """Tells one fact a question, and one an answer."""
+
+    __slots__ = ("_framers", "_known", "_streams")
+
+    name = "dns"
+    transports = frozenset({"udp", "tcp"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._framers: list[Framer | None] = [None, None]
+        self._streams = [False, False]
+        self._known = False
+
+    @staticmethod
+    def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
+        """Whether a header and a question stand at the start, or after the two bytes of a length (RFC 1035 §4.2.2)."""
+        if len(payload) < HEADER:
+            return False
+        if source_port in PORTS or destination_port in PORTS:
+            return _is_message(payload, 0) or _is_stream(payload)
+        return _is_common(payload, 0) or (_is_stream(payload) and _is_common(payload, 2))
+
+    def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
+        """Take a datagram, or the next bytes of a stream; a direction's first whole message shows which."""
+        framer = self._framers[direction]
+        if not self._streams[direction]:
+            if _is_message(payload, 0) and not _is_stream(payload):
+                self._framers[direction] = None
+                self._tell(payload, 0, length, when)
+                return 0
+            if framer is None and len(payload) >= 2 + HEADER and not _is_stream(payload):
+                return self._pass_over()
+        if framer is None:
+            framer = self._framers[direction] = Framer(2, 2 + HEADER + LONGEST_NAME + 4, _size_of)
+        for message, size in framer.feed(payload, length):
+            if not _is_message(message, 2):
+                self.gap(direction)
+                return self._pass_over()
+            self._streams[direction] = True
+            self._tell(message, 2, size - 2, when)
+        return framer.skip
+
+    def gap(self, direction: int) -> None:
+        """Look for the next message at the start of a segment."""
+        self._framers[direction] = None
+        self._streams[direction] = False
+
+    def _pass_over(self) -> int:
+        """One bad message must not hide the next, once this is known to be DNS."""
+        if not self._known:
+            raise ValueError("no DNS header")
+        return 0
+
+    def _tell(self, message: bytes, at: int, size: int, when: int) -> None:
+        """Note the message whose header is at `at` (RFC 1035 §4.1.1)."""
+        self._known = True
+        fields = _question(message, at + HEADER) if message[at + 4] or message[at + 5] else {}
+        if not message[at + 2] & 0x80:
+            self.note("network.dns", when, fields)
+            return
+        fields["rcode"] = RCODES[message[at + 3] & 15]
+        answers = message[at + 6] << 8 | message[at + 7]
+        if answers:
+            fields["answers"] = answers
+        self.note("network.dns", when, fields, {"response_bytes": size})
+
+
+def _size_of(header: bytes) -> int:
+    size = header[0] << 8 | header[1]
+    if size < HEADER:
+        raise ValueError("shorter than a DNS header")
+    return 2 + size
+
+
+def _is_stream(payload: bytes) -> bool:
+    """Whether a length stands before the header: a datagram's own header, read two bytes on, is a query with a code."""
+    if len(payload) < 2 + HEADER or payload[0] << 8 | payload[1] < HEADER:
+        return False
+    return (payload[4] >= 0x80 or not payload[5] & 15) and _is_message(payload, 2)
+
+
+def _is_message(payload: bytes, at: cython.Py_ssize_t) -> bool:
+    """Whether at `at` is a header with a known opcode, and a question if it is to be one (RFC 1035 §4.1.1)."""
+    if len(payload) < at + HEADER or payload[at + 2] >> 3 & 15 > 6:
+        return False
+    questions: cython.int = payload[at + 4] << 8 | payload[at + 5]
+    if not questions:  # an mDNS answer, or a refusal that repeats nothing
+        return bool(payload[at + 2] & 0x80)
+    return bool(questions <= 255) and payload[at + 6] < 16 and _name_end(payload, at + HEADER) != 0
+
+
+def _is_common(payload: bytes, at: int) -> bool:
+    """Whether the header at `at` is plain, and its one question is of a host-like name, a common type and class IN."""
+    counts = payload[at + 4 : at + 12]
+    if len(counts) < 8 or counts[0] or counts[1] != 1 or counts[2] or counts[4] or counts[6]:
+        return False
+    flags, low = payload[at + 2], payload[at + 3]
+    if flags & 0x78 or low & 0x40 or (not flags & 0x80 and (low & 15 or flags & 4)):
+        return False
+    end = _name_end(payload, at + HEADER)
+    if end < at + HEADER + 4 or end + 4 > len(payload) or payload[end - 1]:
+        return False
+    if payload[end] or payload[end + 1] not in COMMON_TYPES or payload[end + 2] & 0x7F or payload[end + 3] != 1:
+        return False
+    return _HOST_CHARACTERS.issuperset(str(_describe(payload[at + HEADER : end])["question"]))
+
+
+def _name_end(payload: bytes, at: cython.Py_ssize_t) -> int:
+    """Where the name at `at` ends, at the latest where the capture does; 0 where it is no name (RFC 1035 §3.1).
+
+    A compression pointer (§4.1.4) ends it: nothing stands before the first question that one could point to.
+    """
+    position: cython.Py_ssize_t = at
+    captured: cython.Py_ssize_t = len(payload)
+    size: cython.int
+    while position < captured:
+        size = payload[position]
+        if size >= 0xC0:
+            return int(min(position + 2, captured))
+        position += 1 + size
+        if size > 63 or position - at > LONGEST_NAME:
+            return 0
+        if not size:
+            return int(position)
+    return int(captured)
+
+
+def _question(message: bytes, at: int) -> dict[str, object]:
+    """Read the name at `at`, its features, and the question's type where it was captured (RFC 1035 §4.1.2)."""
+    end = _name_end(message, at)
+    fields = _describe(message[at:end])
+    if end + 2 > len(message):
+        return dict(fields)
+    kind = message[end] << 8 | message[end + 1]
+    return {**fields, "question_type": TYPES.get(kind) or f"TYPE{kind}"}
+
+
+def _describe(wire: bytes) -> dict[str, object]:
+    """Look up what a name on the wire is like; of one that the capture cut, as much as was captured."""
+    fields = _names.get(wire)
+    if fields is None:
+        if len(_names) >= _NAMES_KEPT:
+            _names.clear()
+        fields = _names[wire] = _measure(wire)
+    return fields
+
+
+def _measure(wire: bytes) -> dict[str, object]:
+    labels: list[bytes] = []
+    longest = 0
+    position: cython.Py_ssize_t = 0
+    size: cython.int
+    while position < len(wire):
+        size = wire[position]
+        if not size or size > 63:
+            break
+        labels.append(wire[position + 1 : position + 1 + size].replace(b".", b"\\."))
+        longest = max(longest, size)
+        position += 1 + size
+    name = b".".join(labels).lower()
+    if not name:
+        return {"question": "."}
+    length = len(name)
+    uneven = 0.0
+    for character in set(name):
+        uneven += _WEIGHTS[name.count(character)]
+    fields: dict[str, object] = {
+        "question": name.decode("latin-1"),
+        "name_length": length,
+        "labels": len(labels),
+        "longest_label": longest,
+        "digits": length - len(name.translate(None, b"0123456789")),
+        "entropy": round(1000 * (log2(length) - uneven / length)),
+    }
+    return {key: value for key, value in fields.items() if value}

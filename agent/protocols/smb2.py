@@ -1,0 +1,19 @@
+"""Being written."""
+
+from __future__ import annotations
+
+from agent.protocol import Parser
+
+
+class Smb2(Parser):
+    """Being written."""
+
+    __slots__ = ()
+
+    name = "smb2"
+    transports = frozenset({"tcp"})
+
+    @staticmethod
+    def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
+        """Nothing yet."""
+        return False
