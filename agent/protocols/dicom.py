@@ -27,7 +27,7 @@ _KEPT_ITEM = 512
 _KEPT_COMMAND = 1024
 _KEPT_SYNTAXES = 16
 _STRAYS = 8
-"""Segments that may begin with no PDU, once bytes have contradicted the protocol, before the conversation is given up."""
+"""Segments that may begin with no PDU, once bytes have contradicted the protocol, before the parser gives up."""
 
 _COMMAND_FIELD, _STATUS = 0x0100, 0x0900
 _AFFECTED_SOP_CLASS, _REQUESTED_SOP_CLASS, _MOVE_DESTINATION = 0x0002, 0x0003, 0x0600

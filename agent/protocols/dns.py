@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import log2
 
 try:
@@ -31,23 +32,25 @@ RCODES = (
 )  # fmt: skip
 
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
-_WEIGHTS = (0.0, *(count * log2(count) for count in range(1, 2 * LONGEST_NAME)))
-_NAMES_KEPT = 1024
-_names: dict[bytes, dict[str, object]] = {}
+_WEIGHTS = (0.0, *(count * log2(count) for count in range(1, LONGEST_NAME + 1)))
+_STEPS = tuple(after - before for before, after in pairwise(_WEIGHTS))
+"""What one more of a character adds to the sum of count · log2(count) over a name's characters."""
+_QUESTIONS_KEPT = 1024
+_questions: dict[bytes, dict[str, object]] = {}
 
 
 class Dns(Parser):
     """Tells one fact a question, and one an answer."""
 
-    __slots__ = ("_framers", "_known", "_streams")
+    __slots__ = ("_guesses", "_known", "_streams")
 
     name = "dns"
     transports = frozenset({"udp", "tcp"})
 
     def __init__(self) -> None:
         super().__init__()
-        self._framers: list[Framer | None] = [None, None]
-        self._streams = [False, False]
+        self._guesses: dict[int, Framer] = {}
+        self._streams: dict[int, Framer] = {}
         self._known = False
 
     @staticmethod
@@ -61,28 +64,30 @@ class Dns(Parser):
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """Take a datagram, or the next bytes of a stream; a direction's first whole message shows which."""
-        framer = self._framers[direction]
-        if not self._streams[direction]:
-            if _is_message(payload, 0) and not _is_stream(payload):
-                self._framers[direction] = None
+        framer = self._streams.get(direction)
+        if framer is None:
+            streamed = _is_stream(payload)
+            if not streamed and _is_message(payload, 0):
+                self._guesses.pop(direction, None)
                 self._tell(payload, 0, length, when)
                 return 0
-            if framer is None and len(payload) >= 2 + HEADER and not _is_stream(payload):
-                return self._pass_over()
-        if framer is None:
-            framer = self._framers[direction] = Framer(2, 2 + HEADER + LONGEST_NAME + 4, _size_of)
+            framer = self._guesses.get(direction)
+            if framer is None:
+                if not streamed and len(payload) >= 2 + HEADER:
+                    return self._pass_over()
+                framer = self._guesses[direction] = Framer(2, 2 + HEADER + LONGEST_NAME + 4, _size_of)
         for message, size in framer.feed(payload, length):
             if not _is_message(message, 2):
                 self.gap(direction)
                 return self._pass_over()
-            self._streams[direction] = True
+            self._streams[direction] = framer
             self._tell(message, 2, size - 2, when)
         return framer.skip
 
     def gap(self, direction: int) -> None:
         """Look for the next message at the start of a segment."""
-        self._framers[direction] = None
-        self._streams[direction] = False
+        self._guesses.pop(direction, None)
+        self._streams.pop(direction, None)
 
     def _pass_over(self) -> int:
         """One bad message must not hide the next, once this is known to be DNS."""
@@ -141,7 +146,7 @@ def _is_common(payload: bytes, at: int) -> bool:
         return False
     if payload[end] or payload[end + 1] not in COMMON_TYPES or payload[end + 2] & 0x7F or payload[end + 3] != 1:
         return False
-    return _HOST_CHARACTERS.issuperset(str(_describe(payload[at + HEADER : end])["question"]))
+    return _HOST_CHARACTERS.issuperset(str(_question(payload, at + HEADER)["question"]))
 
 
 def _name_end(payload: bytes, at: cython.Py_ssize_t) -> int:
@@ -165,28 +170,27 @@ def _name_end(payload: bytes, at: cython.Py_ssize_t) -> int:
 
 
 def _question(message: bytes, at: int) -> dict[str, object]:
-    """Read the name at `at`, its features, and the question's type where it was captured (RFC 1035 §4.1.2)."""
+    """Read the name at `at` with its features, and the question's type where it was captured (RFC 1035 §4.1.2)."""
+    if at >= len(message):
+        return {}
     end = _name_end(message, at)
-    fields = _describe(message[at:end])
-    if end + 2 > len(message):
-        return dict(fields)
-    kind = message[end] << 8 | message[end + 1]
-    return {**fields, "question_type": TYPES.get(kind) or f"TYPE{kind}"}
-
-
-def _describe(wire: bytes) -> dict[str, object]:
-    """Look up what a name on the wire is like; of one that the capture cut, as much as was captured."""
-    fields = _names.get(wire)
+    wire = message[at : end + 2]
+    fields = _questions.get(wire)
     if fields is None:
-        if len(_names) >= _NAMES_KEPT:
-            _names.clear()
-        fields = _names[wire] = _measure(wire)
-    return fields
+        fields = _measure(message[at:end])
+        if end + 2 <= len(message):
+            kind = message[end] << 8 | message[end + 1]
+            fields["question_type"] = TYPES.get(kind) or f"TYPE{kind}"
+        if len(_questions) >= _QUESTIONS_KEPT:
+            _questions.clear()
+        _questions[wire] = fields
+    return fields.copy()
 
 
 def _measure(wire: bytes) -> dict[str, object]:
+    """Tell what a name on the wire is like; of one that the capture cut, as much as was captured."""
     labels: list[bytes] = []
-    longest = 0
+    longest: cython.int = 0
     position: cython.Py_ssize_t = 0
     size: cython.int
     while position < len(wire):
@@ -196,19 +200,30 @@ def _measure(wire: bytes) -> dict[str, object]:
         labels.append(wire[position + 1 : position + 1 + size].replace(b".", b"\\."))
         longest = max(longest, size)
         position += 1 + size
-    name = b".".join(labels).lower()
+    name: bytes = b".".join(labels).lower()
     if not name:
         return {"question": "."}
-    length = len(name)
-    uneven = 0.0
-    for character in set(name):
-        uneven += _WEIGHTS[name.count(character)]
     fields: dict[str, object] = {
         "question": name.decode("latin-1"),
-        "name_length": length,
+        "name_length": len(name),
         "labels": len(labels),
-        "longest_label": longest,
-        "digits": length - len(name.translate(None, b"0123456789")),
-        "entropy": round(1000 * (log2(length) - uneven / length)),
+        "longest_label": int(longest),
     }
-    return {key: value for key, value in fields.items() if value}
+    digits = len(name) - len(name.translate(None, b"0123456789"))
+    if digits:
+        fields["digits"] = digits
+    entropy = _entropy(name[:LONGEST_NAME])
+    if entropy:
+        fields["entropy"] = entropy
+    return fields
+
+
+def _entropy(name: bytes) -> int:
+    """Shannon's entropy of the characters, log2(n) − Σ count · log2(count) / n, in thousandths of a bit."""
+    counts: bytearray = bytearray(256)
+    uneven: cython.double = 0.0
+    byte: cython.uchar
+    for byte in name:
+        uneven += _STEPS[counts[byte]]
+        counts[byte] += 1
+    return round(1000 * (log2(len(name)) - float(uneven) / len(name)))

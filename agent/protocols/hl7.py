@@ -1,7 +1,7 @@
-"""HL7 v2 over MLLP (HL7 v2.x chapter 2, MLLP release 1 and 2): which message, between which applications, and its answer.
+"""HL7 v2 over MLLP (HL7 v2.x chapter 2, MLLP release 2): which message, between which applications, and its answer.
 
-Of each message the first bytes are kept and only MSH and MSA are read, with the separators that MSH itself announces. No
-other segment is looked at, but for the end block.
+Of each message the first bytes are kept, and of these only MSH and MSA are read, with the separators that MSH tells. In
+the rest nothing is looked for but the end block.
 """
 
 from __future__ import annotations
@@ -14,21 +14,239 @@ except ModuleNotFoundError:
     from agent import pure as cython
 
 _START = 0x0B
+_END = b"\x1c"
+_FRAMING = 2
+"""Bytes of the end block, its carriage return included whether it came or not."""
 _KEPT = 512
 _KEPT_KINDS = 16
 _STRAYS = 8
-"""Segments that may lie outside any message before the conversation is given up; none is counted where bytes were lost."""
-_ACKNOWLEDGEMENTS = {
-    b"AA": "AA", b"AE": "AE", b"AR": "AR", b"CA": "CA", b"CE": "CE", b"CR": "CR",
-    b"\x06": "CA", b"\x15": "CR",
-}  # fmt: skip
-"""MSA-1 (HL7 table 0008), and MLLP release 2's commit acknowledgements ACK and NAK."""
-_HEADERS = (b"MSH", b"FHS", b"BHS")
+"""Segments that may lie outside any message before the conversation is given up; after lost bytes none is counted."""
+_ACKNOWLEDGEMENTS = {b"AA": "AA", b"AE": "AE", b"AR": "AR", b"CA": "CA", b"CE": "CE", b"CR": "CR"}
+"""MSA-1 (HL7 table 0008)."""
+_COMMITS = {b"\x0b\x06": "CA", b"\x0b\x15": "CR"}
+"""MLLP release 2's own acknowledgements, ACK and NAK, as the commit acknowledgements that they are."""
+_DIRECTIONS = ("request", "response")
+_BEFORE_MSA = (b"SFT", b"UAC")
+_HEADERS = (b"\x0bMSH", b"\x0bFHS", b"\x0bBHS")
+_SEPARATORS = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _CODE_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _VERSION_BYTES = b"0123456789."
 
 
-def _code(value: bytes) -> str:
+def code(value: bytes) -> str:
     """Clean a component of MSH-9."""
     value = value.strip().upper()
     return "other" if len(value) > 8 or value.strip(_CODE_BYTES) else value.decode("ascii")
+
+
+def version(value: bytes) -> str:
+    """Clean MSH-12.1."""
+    value = value.strip()
+    return "other" if len(value) > 8 or value.strip(_VERSION_BYTES) else value.decode("ascii")
+
+
+def application(value: bytes) -> str:
+    """Clean MSH-3.1 or MSH-5.1: a site's own name, for privacy to tokenise."""
+    name = value.decode("utf-8", "replace").strip()[:64]
+    return name if name.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
+def answer_code(kept: bytes, end: int) -> bytes:
+    """Find MSA-1 behind the segment that ends here: MSA follows MSH, but for SFT and UAC (HL7 v2.x §2.13.1)."""
+    position = end + 1
+    while True:
+        if kept[position : position + 1] == b"\n":
+            position += 1
+        name = kept[position : position + 3]
+        if name == b"MSA":
+            return kept[position + 4 : position + 6]
+        position = kept.find(b"\r", position) + 1
+        if name not in _BEFORE_MSA or position == 0:
+            return b""
+
+
+def describe(direction: int, msh: list[bytes], answer: bytes) -> dict[str, object]:
+    """Name the fields of one kind of message; MSH-n is `msh[n - 1]`, and an empty one is left out."""
+    separator = msh[1][:1] or b"^"
+    kind = msh[8].split(separator, 2)
+    fields: dict[str, object] = {
+        "direction": _DIRECTIONS[direction],
+        "code": code(kind[0]),
+        "trigger": code(kind[1]) if len(kind) > 1 else "",
+        "version": version(msh[11].split(separator, 1)[0]),
+        "ack": _ACKNOWLEDGEMENTS.get(answer, ""),
+        "sending_application": application(msh[2].split(separator, 1)[0]),
+        "receiving_application": application(msh[4].split(separator, 1)[0]),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+@cython.cclass
+class _Side:
+    """One direction: the message that is open in it, if any."""
+
+    __slots__ = ("cut", "kept", "lost", "size")
+
+    kept: bytes
+    size: cython.longlong
+    """Bytes of the open message so far; 0 where none is open."""
+    cut: cython.bint
+    """Bytes of the open message were not captured: its end may have been among them."""
+    lost: cython.bint
+    """The stream was joined in its middle, or bytes between messages were not captured."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+        self.size = 0
+        self.cut = False
+        self.lost = True
+
+
+class Hl7(Parser):
+    """One MLLP connection."""
+
+    __slots__ = ("_kinds", "_sides", "_strays", "_when")
+
+    name = "hl7"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sides = (_Side(), _Side())
+        self._kinds: dict[tuple[object, ...], dict[str, object]] = {}
+        self._strays = 0
+        self._when = 0
+
+    @staticmethod
+    def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
+        """Whether a start block stands before a header segment that announces separators (HL7 v2.x §2.5.4)."""
+        del source_port, destination_port
+        if len(payload) < 8:
+            return payload[:2] in _COMMITS and payload[2:] in (b"\x1c", b"\x1c\r")
+        if payload[0] != _START or not payload.startswith(_HEADERS):
+            return False
+        announced, found, _ = payload[5:11].partition(payload[4:5])
+        return found != b"" and announced != b"" and not (found + announced).strip(_SEPARATORS)
+
+    def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
+        """See `Parser.data`."""
+        position: cython.Py_ssize_t = 0
+        captured: cython.Py_ssize_t = len(payload)
+        stop: cython.Py_ssize_t
+        side: _Side = self._sides[direction]
+        self._when = when
+        if self._sides[1 - direction].cut:
+            self._close(1 - direction)
+        if side.cut and payload[0] == _START:
+            self._close(direction)
+        while position < captured:
+            if side.size == 0:
+                position = self._start(side, payload, position)
+                if position == captured:
+                    break
+            stop = payload.find(_END, position)
+            if stop < 0:
+                self._keep(side, payload[position : position + _KEPT], length - position)
+                side.cut = side.size > 0 and (side.cut or length > captured)
+                break
+            kept = payload[position : stop if stop - position < _KEPT else position + _KEPT]
+            size = stop - position + _FRAMING
+            if side.size:
+                self._keep(side, kept, 0)
+                kept = side.kept
+                size += side.size
+            self._end(direction, side, kept, size)
+            position = stop + 1
+        if length > captured:
+            side.lost = True
+        return 0
+
+    def gap(self, direction: int) -> None:
+        """See `Parser.gap`; a message that is open may have ended in the gap."""
+        side = self._sides[direction]
+        side.cut = side.size > 0
+        side.lost = True
+
+    def cut(self) -> list[Fact]:
+        """See `Parser.cut`; a message whose end the snap length cut off is told at last."""
+        for direction in (0, 1):
+            if self._sides[direction].cut:
+                self._close(direction)
+        repeats = super().cut()
+        fresh, self.fresh = self.fresh, []
+        return fresh + repeats
+
+    def _start(self, side: _Side, payload: bytes, position: int) -> int:
+        """Find the next start block; the payload's end where there is none."""
+        while position < len(payload) and payload[position] in b"\r\n":
+            position += 1
+        if position == len(payload) or payload[position] == _START:
+            return position
+        self._stray(side)
+        position = payload.find(_HEADERS[0], position)
+        return position if position >= 0 else len(payload)
+
+    def _stray(self, side: _Side) -> None:
+        if not side.lost:
+            self._strays += 1
+            if self._strays > _STRAYS:
+                raise ValueError("no message in sight")
+
+    def _keep(self, side: _Side, piece: bytes, length: int) -> None:
+        """Open a message or add to the open one; drop what cannot be a message."""
+        side.size += length
+        if side.cut or len(side.kept) == _KEPT:
+            return
+        side.kept += piece[: _KEPT - len(side.kept)]
+        if len(side.kept) >= 4 and not side.kept.startswith(_HEADERS) and side.kept[:2] not in _COMMITS:
+            side.kept = b""
+            side.size = 0
+            self._stray(side)
+
+    def _close(self, direction: int) -> None:
+        """End a message whose last bytes were not captured."""
+        side = self._sides[direction]
+        self._end(direction, side, side.kept, side.size)
+        side.lost = True
+
+    def _end(self, direction: int, side: _Side, kept: bytes, size: int) -> None:
+        """Tell the message that has these first bytes, and leave none open."""
+        fields = self._read(direction, kept, side.cut or len(kept) == _KEPT)
+        if side.size:
+            side.kept = b""
+            side.size = 0
+            side.cut = False
+        if fields is None:
+            self._stray(side)
+            return
+        side.lost = False
+        self.note("hl7.message", self._when, fields, {"size": size})
+
+    def _read(self, direction: int, kept: bytes, cut: bool) -> dict[str, object] | None:
+        """Read MSH and MSA; None where there is no MSH. `cut`: the kept bytes may end within a field."""
+        begin: cython.Py_ssize_t = 1
+        end: cython.Py_ssize_t
+        answer = b""
+        if not kept.startswith(_HEADERS[0]):
+            if kept in _COMMITS:
+                return {"direction": _DIRECTIONS[direction], "ack": _COMMITS[kept]}
+            begin = kept.find(b"\rMSH") + 1 if kept.startswith(_HEADERS) else 0
+        separator = kept[begin + 3 : begin + 4]
+        if begin == 0 or separator == b"" or separator not in _SEPARATORS:
+            return None
+        end = kept.find(b"\r", begin)
+        if end < 0:
+            end = kept.find(b"\n", begin)
+        if end < 0:
+            end = kept.rfind(separator) if cut else len(kept)
+        else:
+            answer = answer_code(kept, end)
+        msh = kept[begin:end].split(separator, 12)
+        if len(msh) < 12:
+            msh += [b""] * (12 - len(msh))
+        key = (direction, msh[1], msh[2], msh[4], msh[8], msh[11], answer)
+        fields = self._kinds.get(key)
+        if fields is None:
+            fields = describe(direction, msh, answer)
+            if len(self._kinds) < _KEPT_KINDS:
+                self._kinds[key] = fields
+        return fields

@@ -1,19 +1,124 @@
-"""Being written."""
+"""SIP over UDP and TCP (RFC 3261 §7, §18.3): methods and results; never a URI, a name or a body."""
 
 from __future__ import annotations
 
+import re
+
 from agent.protocol import Parser
+
+METHODS = (
+    "INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "SUBSCRIBE", "NOTIFY", "PUBLISH", "INFO", "REFER",
+    "MESSAGE", "UPDATE",
+)  # fmt: skip
+LONGEST_HEAD = 4096
+CHALLENGES = frozenset({b"401", b"407"})
+"""Answers that only ask for credentials (RFC 3261 §22): neither success nor failure."""
+
+_STARTS = (*(method.encode() + b" " for method in METHODS), b"SIP/2.0 ")
+_FIRST_BYTES = frozenset(start[0] for start in _STARTS)
+_START = re.compile(
+    rb"(?:(" + "|".join(METHODS).encode() + rb") (?:sips?|tel|urn|im|pres):[^\r\n]|SIP/2\.0 ([1-6]\d\d)[ \r])"
+)
+_SEQUENCE = re.compile(rb"\ncseq[ \t]*:[ \t]*\d{1,10}[ \t]+([a-z]{3,9})[ \t]*\r", re.IGNORECASE)
+_LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*:[ \t]*(\d{1,9})[ \t]*\r", re.IGNORECASE)
+_CLIENT = re.compile(rb"\nuser-agent[ \t]*:[ \t]*([!-~]{1,64})", re.IGNORECASE)
+_SERVER = re.compile(rb"\n(?:server|user-agent)[ \t]*:[ \t]*([!-~]{1,64})", re.IGNORECASE)
 
 
 class Sip(Parser):
-    """Being written."""
+    """Tells each request by its method, and each response by its status and the method it answers."""
 
-    __slots__ = ()
+    __slots__ = ("_heads", "_known", "_skips")
 
     name = "sip"
-    transports = frozenset({"tcp"})
+    transports = frozenset({"udp", "tcp"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heads: list[bytes] = [b"", b""]
+        self._skips = [0, 0]
+        self._known = False
 
     @staticmethod
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
-        """Nothing yet."""
-        return False
+        """Whether a request line or a status line begins here (RFC 3261 §7.1, §7.2)."""
+        del source_port, destination_port
+        return len(payload) > 12 and payload[0] in _FIRST_BYTES and _START.match(payload) is not None
+
+    def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
+        """Take a datagram or the next bytes of a stream.
+
+        A body is passed over here rather than skipped by the meter: over UDP its announced length may be a lie, so
+        that a segment which begins with a start line is always taken for a message.
+        """
+        if _START.match(payload):
+            self.gap(direction)
+        begin = self._skips[direction]
+        if begin >= len(payload):
+            self._skips[direction] = max(begin - length, 0)
+            return 0
+        cut = length > len(payload)
+        data = self._heads[direction] + payload[begin:]
+        end = self._messages(data, cut, when)
+        self._skips[direction] = max(end - len(data) - (length - len(payload)), 0)
+        self._heads[direction] = b"" if cut else data[end:]
+        return 0
+
+    def gap(self, direction: int) -> None:
+        """Look for the next start line at the start of a segment."""
+        self._heads[direction] = b""
+        self._skips[direction] = 0
+
+    def _messages(self, data: bytes, cut: bool, when: int) -> int:
+        """Tell the messages in `data`; returns where the first incomplete one begins, or the last one's body ends."""
+        position = 0
+        while position < len(data):
+            if data[position] in b"\r\n\0":  # keep-alives stand between messages (RFC 5626 §3.5.1)
+                position += 1
+                continue
+            line = _START.match(data, position)
+            if line is None:
+                return self._stray(data, position)
+            self._known = True
+            end = data.find(b"\r\n\r\n", position, position + LONGEST_HEAD)
+            if end < 0 and not cut and len(data) < position + LONGEST_HEAD:
+                return position
+            head = data[position : end + 2 if end >= 0 else position + LONGEST_HEAD]
+            self._tell(line, head, when)
+            size = _LENGTH.search(head)
+            if end < 0 or size is None:  # a datagram's body goes to its end (RFC 3261 §18.3)
+                return len(data)
+            position = end + 4 + int(size[1])
+        return position
+
+    def _stray(self, data: bytes, position: int) -> int:
+        """Pass over what is no message, unless it may be the beginning of a start line."""
+        rest = data[position : position + 64]
+        if len(data) < position + 64 and b"\n" not in rest:
+            for start in _STARTS:
+                if start.startswith(rest) or rest.startswith(start):
+                    return position
+        if not self._known:
+            raise ValueError("no SIP start line")
+        return len(data)
+
+    def _tell(self, line: re.Match[bytes], head: bytes, when: int) -> None:
+        fields: dict[str, object] = {"protocol": "sip"}
+        status = line[2]
+        if status is None:
+            fields["action"] = line[1].decode("ascii")
+            software = _CLIENT.search(head)
+            if software is not None:
+                fields["client_software"] = software[1].decode("ascii")
+        else:
+            sequence = _SEQUENCE.search(head)
+            method = sequence[1].decode("ascii") if sequence is not None else ""
+            if method in METHODS:
+                fields["action"] = method
+            fields["status"] = status.decode("ascii")
+            if status[0] != 0x31 and status[0] != 0x33 and status not in CHALLENGES:
+                fields["outcome"] = "success" if status[0] == 0x32 else "failure"
+            software = _SERVER.search(head)
+            if software is not None:
+                fields["server_software"] = software[1].decode("ascii")
+        self.note("network.session", when, fields)

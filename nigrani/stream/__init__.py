@@ -1,0 +1,1 @@
+"""What travels from the agents to the detectors: events, their schemas and codec, and the bus."""

@@ -28,8 +28,8 @@ class AiInference(Event, kw_only=True, tag="ai.inference"):
     duration: Count = field(name="event.duration", default=0)
     """Nanoseconds."""
     study: Study = field(name="nigrani.study", default="")
-    sketch: Word = field(name="nigrani.ai.input.sketch", default="")
-    """Salted similarity sketch of the input, made by the tap beside the server."""
+    sketch: list[Word] = field(name="nigrani.ai.input.sketch", default_factory=list)
+    """Salted similarity sketch of the input, made by the tap beside the server; at most 16 parts."""
     confidence: float | None = field(name="nigrani.ai.output.confidence", default=None)
     """Top-1 confidence, 0–1."""
     entropy: float | None = field(name="nigrani.ai.output.entropy", default=None)

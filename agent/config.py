@@ -1,0 +1,65 @@
+"""The agent's configuration, each default beside what it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Meter:
+    """The flow table."""
+
+    capacity: int = 65_536
+    """Flows held at once; beyond it the longest silent go, counted. 512 bytes each, once used."""
+    conversations: int = 16_384
+    """Conversations parsed at once; others are metered without protocol facts, counted."""
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """What leaves the host, and in what form."""
+
+    key: Path | None = None
+    """The site's key; every host of one site has the same. Default: `site.key` in the state folder, made at first run."""
+    zones: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Zone → networks. Private address space is `internal` where nothing else is said, the rest `internet`."""
+    ae_titles: tuple[str, ...] = ()
+    """AE titles that leave as they are; all others as tokens."""
+    domains: str = "suffix"
+    """How much of a DNS name leaves: `token`, `suffix` (the last two labels) or `full`."""
+
+
+@dataclass(frozen=True)
+class Bus:
+    """The embedded bus and store-and-forward buffer."""
+
+    path: Path | None = None
+    """Its folder. Default: `bus` in the state folder."""
+    max_bytes: int = 1 << 30
+    """Beyond it the oldest segment goes, counted."""
+    fsync: str = "interval"
+    """`always`, `interval` (100 ms or 1 MiB) or `never`."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The Prometheus endpoint."""
+
+    listen: str = "127.0.0.1:9465"
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """agent.yaml."""
+
+    name: str = ""
+    """The agent's name in its events. Default: a token of the host's name."""
+    interfaces: tuple[str, ...] = ()
+    """Network interfaces to watch."""
+    host: str = ""
+    """The address of the agent's own host, whose story it then tells; empty on a mirror port."""
+    meter: Meter = field(default_factory=Meter)
+    privacy: Privacy = field(default_factory=Privacy)
+    bus: Bus = field(default_factory=Bus)
+    metrics: Metrics = field(default_factory=Metrics)

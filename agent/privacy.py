@@ -1,0 +1,359 @@
+"""The one way out of the agent: raw records in, events without patient data or addresses out.
+
+Only this module makes events, and it makes them from the dataset's structure: a text field leaves as its type there says
+(token, word, domain), and a field that no type classifies cannot be filled. Tokens are HMAC-SHA-256 under the site's key,
+cut to 64 bits: one site's events join, and nobody without the key reverses them (an unkeyed hash of an IPv4 address is
+searched through in seconds).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from math import isqrt
+
+import msgspec
+
+from agent.flow import Ends, FlowRecord
+from agent.protocol import Fact
+from nigrani.stream.event import Event
+from nigrani.stream.events import DATASETS, NetworkFlow
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_CACHE = 65_536
+"""Tokens remembered; beyond it the memory starts afresh."""
+MAX_WORD = 128
+MAX_LIST = 16
+MAX_NUMBER = (1 << 53) - 1
+"""The largest whole number that every JSON reader keeps."""
+
+TRANSPORTS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 50: "esp", 51: "ah", 58: "ipv6-icmp", 89: "ospf", 132: "sctp"}
+KINDS = {1: "arp", 4: "ipv4", 6: "ipv6"}
+FLAGS = "FSRPAUEC"
+
+INTERNAL = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")
+"""Private address space (RFC 1918, 3927, 4193, 4291, 6598): zone `internal` where the site's configuration says no more."""
+SPECIAL = {
+    "127.0.0.0/8": "loopback",
+    "::1/128": "loopback",
+    "224.0.0.0/4": "multicast",
+    "ff00::/8": "multicast",
+    "255.255.255.255/32": "broadcast",
+    "0.0.0.0/32": "unspecified",
+    "::/128": "unspecified",
+}
+
+
+class Zones:
+    """Which part of the site an address is in; the longest matching network wins."""
+
+    def __init__(self, zones: Mapping[str, Sequence[str]]) -> None:
+        """zones: name → networks in CIDR notation. Raises ValueError for what is no network."""
+        named = {network: name for name, networks in zones.items() for network in networks}
+        table = {**dict.fromkeys(INTERNAL, "internal"), **SPECIAL, **named}
+        self._networks = sorted(
+            ((ipaddress.ip_network(network), name) for network, name in table.items()),
+            key=lambda item: -item[0].prefixlen,
+        )
+
+    def of(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+        """The zone's name; `internet` where no network holds the address."""
+        for network, name in self._networks:
+            if network.version == address.version and address in network:
+                return name
+        return "internet"
+
+
+class Tokens:
+    """Keyed, stable stand-ins for what must not leave."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < 32:
+            raise ValueError(f"the site key has {len(key)} bytes and must have at least 32")
+        self._key = key
+        self._known: dict[tuple[str, bytes], str] = {}
+
+    def of(self, kind: str, value: bytes) -> str:
+        """`kind:` and 16 hexadecimal digits; the same value has the same token wherever the key is the same."""
+        token = self._known.get((kind, value))
+        if token is None:
+            digest = hmac.digest(self._key, kind.encode() + b"\0" + value, hashlib.sha256)
+            token = f"{kind}:{digest[:8].hex()}"
+            if len(self._known) >= MAX_CACHE:
+                self._known.clear()
+            self._known[kind, value] = token
+        return token
+
+
+class Privacy:
+    """Raw records to events."""
+
+    def __init__(  # noqa: PLR0913 - each is one line of the site's policy
+        self,
+        key: bytes,
+        *,
+        agent: str,
+        boot: str,
+        zones: Zones | None = None,
+        ae_titles: Iterable[str] = (),
+        domain_policy: str = "suffix",
+        host: str = "",
+    ) -> None:
+        """agent: the agent's name. boot: differs at each start. ae_titles: those that leave as they are.
+
+        domain_policy: `token` (nothing), `suffix` (the last two labels), or `full`. host: the address of the agent's own
+        host, whose story every event then tells; empty on a mirror port, where the originator's is told.
+        """
+        if domain_policy not in {"token", "suffix", "full"}:
+            raise ValueError(f"domain policy {domain_policy!r} is not one of token, suffix, full")
+        self._tokens = Tokens(key)
+        self._zones = zones or Zones({})
+        self._addresses: dict[tuple[int, int, int], tuple[str, str]] = {}
+        self._ae_titles = frozenset(ae_titles)
+        self._domain_policy = domain_policy
+        self._agent = agent
+        self._prefix = hashlib.blake2b(f"{agent}\0{boot}".encode(), digest_size=8).hexdigest()
+        self._host = self.address(host)[0] if host else ""
+        self.sequence = 0
+        self._seconds: dict[int, datetime] = {}
+        self._plans = {dataset: _plan(kind) for dataset, kind in DATASETS.items()}
+        self._ways: dict[str, Callable[[str], str]] = {
+            "address": lambda value: self.address(value)[0],
+            "mac": lambda value: self._tokens.of("mac", value.lower().encode("utf-8", "replace")),
+            "ae": self._ae_title,
+            "user": lambda value: self._tokens.of("user", value.encode("utf-8", "replace")),
+            "study": lambda value: self._tokens.of("study", value.encode("utf-8", "replace")),
+            "name": lambda value: self._tokens.of("name", value.encode("utf-8", "replace")),
+            "domain": self._domain,
+            "word": word,
+        }
+
+    def address(self, text: str) -> tuple[str, str]:
+        """Token and zone of an address in text; what is no address has a token too, and the zone `unknown`."""
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return self._tokens.of("ip", text.encode("utf-8", "replace")[:256]), "unknown"
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        return self._tokens.of("ip", address.packed), self._zones.of(address)
+
+    def flow(self, record: FlowRecord) -> NetworkFlow:
+        """The event of a flow record."""
+        ends = record.ends
+        source, source_zone, destination, destination_zone, source_mac, destination_mac, flow, transport = self._ends(ends)
+        ours = record.source
+        theirs = record.destination
+        return NetworkFlow(
+            timestamp=self._time(record.last),
+            id=self._id(),
+            sequence=self.sequence - 1,
+            agent=self._agent,
+            host=self._host or source,
+            source=source,
+            source_port=ends.source_port,
+            source_zone=source_zone,
+            destination=destination,
+            destination_port=ends.destination_port,
+            destination_zone=destination_zone,
+            transport=transport,
+            flow=flow,
+            kind=KINDS[ends.kind],
+            protocol=record.protocol,
+            vlan=ends.vlan,
+            source_mac=source_mac,
+            destination_mac=destination_mac,
+            part=record.part,
+            reason=record.reason,
+            state=record.state,
+            duration=max(record.last - record.start, 0) * 1000,
+            first_payload=record.first - record.begin if record.first >= record.begin and record.first else None,
+            source_packets=ours[0],
+            source_bytes=ours[1],
+            source_payload=ours[2],
+            source_flags=_FLAG_NAMES[ours[3] & 0xFF],
+            source_retransmissions=ours[4],
+            source_size=_sizes(ours),
+            source_gap=_gaps(ours),
+            destination_packets=theirs[0],
+            destination_bytes=theirs[1],
+            destination_payload=theirs[2],
+            destination_flags=_FLAG_NAMES[theirs[3] & 0xFF],
+            destination_retransmissions=theirs[4],
+            destination_size=_sizes(theirs) if theirs[0] else [],
+            destination_gap=_gaps(theirs),
+            requests=record.requests,
+            replies=record.replies,
+            gratuitous=record.gratuitous,
+        )
+
+    def fact(self, ends: Ends | None, fact: Fact) -> Event:
+        """The event of one fact; `ends` where it was seen on the wire, None where it stood in a log.
+
+        Raises KeyError for a field that the dataset does not have: the parser's fault, never the input's.
+        """
+        kind, ways = self._plans[fact.dataset]
+        fields: dict[str, object] = {}
+        for name, value in fact.fields.items():
+            fields[name] = self._value(ways[name], value)
+        if ends is not None:
+            source, source_zone, destination, destination_zone, _, _, flow, transport = self._ends(ends)
+            fields["source"] = source
+            fields["source_port"] = ends.source_port
+            fields["source_zone"] = source_zone
+            fields["destination"] = destination
+            fields["destination_port"] = ends.destination_port
+            fields["destination_zone"] = destination_zone
+            fields["transport"] = transport
+            fields["flow"] = flow
+            host = source
+        else:
+            address = str(fact.fields.get("source", ""))
+            host, fields["source_zone"] = self.address(address)
+        if fact.sums:
+            for name, amount in fact.sums.items():
+                fields[name] = min(max(amount, 0), MAX_NUMBER)
+        return kind(
+            timestamp=self._time(fact.when),
+            id=self._id(),
+            sequence=self.sequence - 1,
+            agent=self._agent,
+            host=self._host or host,
+            count=fact.count,
+            **fields,
+        )
+
+    def status(self, when: int, version: str, packets: int, events: int, skipped: dict[str, int]) -> Event:
+        """The agent's own heartbeat."""
+        return DATASETS["agent.status"](
+            timestamp=self._time(when),
+            id=self._id(),
+            sequence=self.sequence - 1,
+            agent=self._agent,
+            host=self._host or self._tokens.of("host", self._agent.encode()),
+            version=version,  # type: ignore[call-arg] - the registry knows only the envelope
+            packets=packets,
+            events=events,
+            skipped=skipped,
+        )
+
+    def _id(self) -> str:
+        number = self.sequence
+        self.sequence = number + 1
+        return f"{self._prefix}{number:010x}"
+
+    def _time(self, when: int) -> datetime:
+        second, micro = divmod(when, 1_000_000)
+        base = self._seconds.get(second)
+        if base is None:
+            if len(self._seconds) >= 256:
+                self._seconds.clear()
+            base = self._seconds[second] = EPOCH + timedelta(seconds=second)
+        return base.replace(microsecond=micro)
+
+    def _ends(self, ends: Ends) -> tuple[str, ...]:
+        if ends.private is None:
+            source, source_zone = self._packed(ends.kind, ends.source_hi, ends.source_lo)
+            destination, destination_zone = self._packed(ends.kind, ends.destination_hi, ends.destination_lo)
+            ends.private = (
+                source,
+                source_zone,
+                destination,
+                destination_zone,
+                self._tokens.of("mac", ends.source_mac.to_bytes(6, "big")) if ends.source_mac else "",
+                self._tokens.of("mac", ends.destination_mac.to_bytes(6, "big")) if ends.destination_mac else "",
+                f"{self._prefix}-{ends.number:x}",
+                "arp" if ends.kind == 1 else TRANSPORTS.get(ends.protocol) or str(ends.protocol),
+            )
+        return ends.private
+
+    def _packed(self, kind: int, high: int, low: int) -> tuple[str, str]:
+        known = self._addresses.get((kind, high, low))
+        if known is None:
+            address: ipaddress.IPv4Address | ipaddress.IPv6Address
+            address = ipaddress.IPv6Address((high << 64) | low) if kind == 6 else ipaddress.IPv4Address(low)
+            if len(self._addresses) >= MAX_CACHE:
+                self._addresses.clear()
+            known = self._addresses[kind, high, low] = self.address(str(address))
+        return known
+
+    def _value(self, way: str, value: object) -> object:
+        if isinstance(value, str):
+            return self._ways[way](value) if value else ""
+        if isinstance(value, tuple):
+            return [self._ways[way](item) for item in value[:MAX_LIST] if isinstance(item, str)]
+        if isinstance(value, int):
+            return min(max(value, 0), MAX_NUMBER)
+        return value
+
+    def _ae_title(self, value: str) -> str:
+        return value if value in self._ae_titles else self._tokens.of("ae", value.encode("utf-8", "replace"))
+
+    def _domain(self, value: str) -> str:
+        name = value.rstrip(".").lower()
+        if self._domain_policy == "full":
+            return word(name)
+        if self._domain_policy == "token":
+            return self._tokens.of("name", name.encode("utf-8", "replace"))
+        return word(".".join(name.split(".")[-2:]))
+
+
+def word(value: str) -> str:
+    """The text, printable and at most 128 characters: a log or a terminal shows it without harm."""
+    if len(value) <= MAX_WORD and value.isascii() and value.isprintable():
+        return value
+    return "".join(letter if letter.isprintable() else "�" for letter in value[:MAX_WORD])
+
+
+def _plan(kind: type[Event]) -> tuple[Callable[..., Event], dict[str, str]]:
+    """For each field of the dataset, what is done to its text. Raises TypeError for a text that no type classifies."""
+    ways: dict[str, str] = {}
+    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[union-attr] - a Struct's information has fields
+        way, textual = _classify(field.type)
+        if textual and not way and field.name not in {"id", "agent", "flow", "timestamp"}:
+            raise TypeError(f"{kind.__name__}.{field.name} is text, and its type does not say what privacy does to it")
+        ways[field.name] = way
+    return kind, ways
+
+
+def _classify(info: object) -> tuple[str, bool]:
+    """(privacy class, whether text can stand here) of a field's type."""
+    if isinstance(info, msgspec.inspect.Metadata):
+        return (info.extra or {}).get("privacy", ""), _classify(info.type)[1]
+    if isinstance(info, msgspec.inspect.UnionType):
+        found = [_classify(part) for part in info.types]
+        return next((way for way, _ in found if way), ""), any(textual for _, textual in found)
+    if isinstance(info, msgspec.inspect.ListType):
+        return _classify(info.item_type)
+    return "", isinstance(info, msgspec.inspect.StrType | msgspec.inspect.AnyType)
+
+
+def _flag_names(bits: int) -> str:
+    return "".join(letter for position, letter in enumerate(FLAGS) if bits >> position & 1)
+
+
+_FLAG_NAMES = tuple(_flag_names(bits) for bits in range(256))
+
+
+def _sizes(side: tuple[int, ...]) -> list[int]:
+    """Min, mean, max, standard deviation of the packet sizes, whole bytes rounded down."""
+    packets, total, smallest, largest, squares = side[0], side[1], side[5], side[6], side[7]
+    if packets == 0:
+        return []
+    return [smallest, total // packets, largest, isqrt(max(squares * packets - total * total, 0)) // packets]
+
+
+def _gaps(side: tuple[int, ...]) -> list[int]:
+    """Min, mean, max, standard deviation of the inter-arrival times, whole microseconds rounded down."""
+    count, shortest, longest, total, squares = side[0] - 1, side[8], side[9], side[10], side[11]
+    if count < 1:
+        return []
+    return [shortest, total // count, longest, isqrt(max(squares * count - total * total, 0)) // count]
+
+
+Raw = typing.Union[FlowRecord, tuple[Ends | None, Fact]]  # noqa: UP007 - an alias that is read at run time
+"""What the meter and the log parsers put out."""

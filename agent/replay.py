@@ -1,0 +1,86 @@
+"""Captures and log files, read side by side in the order of their time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.capture import Capture, open_capture
+from agent.log import LogFile, open_log
+from agent.pipeline import Pipeline
+from nigrani.service.errors import Problem
+
+Progress = Callable[[int, int, int], None]
+"""Called with (bytes read, bytes in all, time reached in µs)."""
+
+
+def open_input(path: Path) -> Capture | LogFile:
+    """The reader for a file, told by its content. Raises Problem with one line where there is none."""
+    try:
+        if path.is_dir():
+            raise Problem(f"{path}: is a folder; name the files in it")
+        if path.stat().st_size == 0:
+            raise Problem(f"{path}: is empty")
+        source = open_capture(path) or open_log(path)
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise Problem(f"{path}: {error}") from None
+    if source is None:
+        raise Problem(f"{path}: neither a capture (pcap, pcapng) nor a log that the agent knows (AI gateway JSON)")
+    return source
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """Stands for the boot of a replay: the same files give the same event ids."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(file.read(65_536))
+        digest.update(str(path.stat().st_size).encode())
+    return digest.hexdigest()
+
+
+class Replay:
+    """One run over one or several files."""
+
+    def __init__(self, sources: Sequence[Capture | LogFile], pipeline: Pipeline) -> None:
+        self._sources = list(sources)
+        self._pipeline = pipeline
+        self.faults: dict[str, int] = {}
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Read all files to their end; what each could not read is in `faults`."""
+        for _ in self.steps(progress):
+            pass
+
+    def steps(self, progress: Progress | None = None) -> Iterator[int]:
+        """The same in small steps; yields the time reached, in µs."""
+        logged: list[Any] = []
+        runs = [
+            source.read(logged) if isinstance(source, LogFile) else source.read(self._pipeline.meter)
+            for source in self._sources
+        ]
+        total = sum(source.size for source in self._sources)
+        done = [0] * len(runs)
+        at: dict[int, int] = dict.fromkeys(range(len(runs)), 0)
+        while at:
+            turn = min(at, key=lambda index: (at[index], index))
+            step = next(runs[turn], None)
+            if logged:
+                self._pipeline.send(logged)
+                logged.clear()
+            self._pipeline.pump()
+            if step is None:
+                del at[turn]
+                continue
+            at[turn], done[turn] = step
+            if progress is not None:
+                progress(sum(done), total, at[turn])
+            yield at[turn]
+        self._pipeline.close()
+        for source in self._sources:
+            for name, count in source.faults.items():
+                self.faults[name] = self.faults.get(name, 0) + count

@@ -1,0 +1,1 @@
+"""What scores, explains and decides: features, models, calibration, evidence, rules and alerts."""

@@ -1,0 +1,149 @@
+"""The alert: what, where, why, how sure, and what to do.
+
+On the wire it is an OCSF Detection Finding (class 2004, schema 1.3); what OCSF has no name for stands under `unmapped`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+SEVERITY = {"informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
+"""Sigma level → OCSF severity_id."""
+
+
+class Reason(Struct, frozen=True):
+    """One feature of the device's minute beside what is usual for it."""
+
+    feature: str
+    value: float
+    p50: float
+    p99: float
+    once_in: int
+    """Minutes; never more than were seen."""
+    own: bool
+    """Whether the usual is the device's own, or the site's for want of it."""
+    minutes: int
+    """How many minutes the usual rests on."""
+
+    def __str__(self) -> str:
+        whose = "this device" if self.own else "the site (this device has no history)"
+        return (
+            f"{number(self.value)} {self.feature} in a minute; usual for {whose}: "
+            f"{number(self.p50)}, p99 {number(self.p99)}; as high at most once in {self.once_in} of its minutes"
+        )
+
+
+class Alert(Struct, kw_only=True):
+    """One finding about one device."""
+
+    id: str
+    kind: str
+    """The rule's id, or the anomaly's slug."""
+    title: str
+    severity: str
+    device: str
+    zone: str = ""
+    when: datetime
+    first: datetime
+    source: str
+    """rule or anomaly."""
+    description: str = ""
+    because: list[str] = msgspec.field(default_factory=list)
+    """What the rule matched on, in words."""
+    reasons: list[Reason] = msgspec.field(default_factory=list)
+    attack: list[str] = msgspec.field(default_factory=list)
+    atlas: list[str] = msgspec.field(default_factory=list)
+    matrix: str = ""
+    false_positives: list[str] = msgspec.field(default_factory=list)
+    first_steps: list[str] = msgspec.field(default_factory=list)
+    runbook: str = ""
+    risk: int = 0
+    p_value: float | None = None
+    false_alarms_per_week: float | None = None
+    """How many benign minutes a week are expected to be as strange."""
+    budget: float | None = None
+    """False alarms a week that the site allows."""
+    model: str = ""
+    """The baseline's fingerprint."""
+    events: list[str] = msgspec.field(default_factory=list)
+
+    def ocsf(self) -> dict[str, Any]:
+        """The finding as OCSF has it."""
+        analytic = {"uid": self.kind, "name": self.title, "type_id": 1 if self.source == "rule" else 4}
+        techniques = [{"technique": {"uid": uid}, "version": self.matrix} for uid in (*self.attack, *self.atlas)]
+        return {
+            "activity_id": 1,
+            "category_uid": 2,
+            "class_uid": 2004,
+            "type_uid": 200401,
+            "severity_id": SEVERITY[self.severity],
+            "severity": self.severity.capitalize(),
+            "status_id": 1,
+            "time": _ms(self.when),
+            "message": self.title,
+            "risk_score": self.risk,
+            "is_alert": True,
+            "metadata": {"version": "1.3.0", "product": {"name": "nigrani", "vendor_name": "nigrani"}, "uid": self.id},
+            "finding_info": {
+                "uid": self.id,
+                "title": self.title,
+                "desc": self.description,
+                "created_time": _ms(self.when),
+                "first_seen_time": _ms(self.first),
+                "last_seen_time": _ms(self.when),
+                "analytic": analytic,
+                "attacks": techniques,
+                "related_events": [{"uid": uid, "type_uid": 0} for uid in self.events],
+            },
+            "resources": [{"uid": self.device, "type": "device", "namespace": self.zone}],
+            "remediation": {"desc": " ".join(self.first_steps), "references": [self.runbook] if self.runbook else []},
+            "unmapped": {
+                "because": self.because,
+                "reasons": [msgspec.to_builtins(reason) for reason in self.reasons],
+                "reasons_text": [str(reason) for reason in self.reasons],
+                "first_steps": self.first_steps,
+                "false_positives": self.false_positives,
+                "p_value": self.p_value,
+                "false_alarms_per_week": self.false_alarms_per_week,
+                "budget_per_week": self.budget,
+                "model": self.model,
+            },
+        }
+
+    def text(self) -> str:
+        """The alert as a person reads it in a terminal."""
+        when = self.when.strftime("%Y-%m-%d %H:%M:%S UTC")
+        zone = f" ({self.zone})" if self.zone else ""
+        lines = [f"{self.severity.upper()}  {self.title}", f"  device  {self.device}{zone}   {when}   id {self.id}"]
+        lines += [f"  why     {line}" for line in (*self.because, *map(str, self.reasons))]
+        if self.p_value is not None:
+            lines.append(
+                f"  sure    p = {self.p_value:.1g}; about {self.false_alarms_per_week:.2g} benign minutes a week are as"
+                f" strange, the budget is {self.budget:g}"
+            )
+        techniques = [*self.attack, *self.atlas]
+        if techniques:
+            lines.append(f"  tactic  {', '.join(techniques)}" + (f"   [{self.matrix}]" if self.matrix else ""))
+        lines += [f"  {'do' if number == 0 else '  '}      {step}" for number, step in enumerate(self.first_steps)]
+        return "\n".join(lines)
+
+
+def alert_id(kind: str, device: str, window: int) -> str:
+    """The same finding about the same device in the same window has the same id, however often it is replayed."""
+    return hashlib.blake2b(f"{kind}\0{device}\0{window}".encode(), digest_size=10).hexdigest()
+
+
+def number(value: float) -> str:
+    """Three figures, thousands set apart."""
+    if value >= 1000:
+        return f"{round(value, 3 - len(str(int(value)))):,.0f}"
+    return f"{value:.3g}"
+
+
+def _ms(when: datetime) -> int:
+    return int(when.timestamp() * 1000)

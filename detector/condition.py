@@ -1,0 +1,273 @@
+"""A Sigma condition, read into a tree of tests on the fields of one dataset.
+
+Semantics are those of the Sigma specification 2.x (sigma-rules-specification, "Detection"). Where it leaves a choice:
+an empty text or list is an absent field; a list-valued field matches where any element does; `re` searches; a
+comparison of an absent number is false.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import re2
+from sigma.conditions import (
+    ConditionAND,
+    ConditionFieldEqualsValueExpression,
+    ConditionNOT,
+    ConditionOR,
+    ConditionValueExpression,
+)
+from sigma.types import (
+    CompareOperators,
+    Placeholder,
+    SigmaBool,
+    SigmaCasedString,
+    SigmaCIDRExpression,
+    SigmaCompareExpression,
+    SigmaExists,
+    SigmaExpansion,
+    SigmaFieldReference,
+    SigmaNull,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaString,
+    SigmaTimestampPart,
+    SigmaType,
+    SpecialChars,
+)
+
+from detector.rule import NEW_FACTS, RefusedError
+from detector.rule_field import Field, Kind, field_named, nearest
+from detector.rule_tree import All, Any, Constants, Node, Not, Test
+
+MAX_DEPTH = 32
+"""Of and, or and not within each other."""
+
+KEYWORD_REMEDY = "name the field: events have no free text to search"
+
+TIME_PART = ("tests on the parts of a time are not supported yet", "leave the modifier out")
+
+COMPARISONS = {
+    CompareOperators.LT: "<",
+    CompareOperators.LTE: "<=",
+    CompareOperators.GT: ">",
+    CompareOperators.GTE: ">=",
+    CompareOperators.NEQ: "!=",
+}
+
+WILDCARDS: dict[object, str] = {SpecialChars.WILDCARD_MULTI: "*", SpecialChars.WILDCARD_SINGLE: "?"}
+
+SHAPES = {"": "exact", ".": "exact", "*": "present", ".*": "prefix", "*.": "suffix", "*.*": "inside"}
+"""Outline of a string, `.` standing for its plain text → the test that does without a pattern."""
+
+
+class Conditions:
+    """Reads conditions on one dataset into trees."""
+
+    def __init__(self, fields: dict[str, Field], constants: Constants) -> None:
+        self._fields = fields
+        self._constants = constants
+        self.warnings: list[tuple[str, str]] = []
+        """What loads but will hardly do what its author means: (message, remedy)."""
+
+    def read(self, condition: object, depth: int = 0) -> Node:
+        """Return the tree of a condition that pySigma parsed. Raises RefusedError."""
+        if depth > MAX_DEPTH:
+            raise RefusedError(f"the condition nests deeper than {MAX_DEPTH}", "split the rule in two")
+        match condition:
+            case ConditionNOT(args=[part]):
+                return Not(self.read(part, depth + 1))
+            case ConditionAND(args=parts):
+                return All(tuple(self.read(part, depth + 1) for part in parts))
+            case ConditionOR(args=parts):
+                return self._any(parts, depth + 1)
+            case ConditionFieldEqualsValueExpression(field=name, value=value):
+                return self.values(name, [value])
+            case ConditionValueExpression():
+                raise RefusedError("a search without a field is not supported", KEYWORD_REMEDY)
+        raise RefusedError("the condition is empty", "name a selection in it")
+
+    def values(self, name: str, values: Sequence[SigmaType]) -> Node:
+        """Return the test that a field has any of the values. Raises RefusedError."""
+        field = field_named(name, self._fields)
+        nodes: list[Node] = []
+        texts: dict[tuple[str, bool], list[str]] = {}
+        numbers: list[int | float] = []
+        for value in _expanded(values):
+            if isinstance(value, SigmaString) and field.kind is Kind.TEXT:
+                shape, text = self._text(field, value)
+                texts.setdefault((shape, isinstance(value, SigmaCasedString)), []).append(text)
+            elif isinstance(value, SigmaString | SigmaNumber) and field.kind is Kind.NUMBER:
+                numbers.append(_number(field, value))
+            else:
+                nodes.append(self._other(field, value))
+        if numbers:
+            nodes.append(self._among(field, numbers))
+        nodes += [self._texts(field, shape, cased, words) for (shape, cased), words in texts.items()]
+        return nodes[0] if len(nodes) == 1 else Any(tuple(nodes))
+
+    def _any(self, parts: Iterable[object], depth: int) -> Node:
+        """Return an or, with the values of one field taken together."""
+        together: dict[str, list[SigmaType]] = {}
+        nodes: list[Node] = []
+        for part in parts:
+            if isinstance(part, ConditionFieldEqualsValueExpression):
+                together.setdefault(part.field, []).append(part.value)
+            else:
+                nodes.append(self.read(part, depth))
+        nodes += [self.values(name, values) for name, values in together.items()]
+        return nodes[0] if len(nodes) == 1 else Any(tuple(nodes))
+
+    def _text(self, field: Field, value: SigmaString) -> tuple[str, str]:
+        """Shape of a string with wildcards, and its text."""
+        shape, text = _shape(value, lower=not isinstance(value, SigmaCasedString))
+        if field.name == "nigrani.new" and shape == "exact" and text.lower() not in NEW_FACTS:
+            raise RefusedError(f"`{text}` is no fact of nigrani.new", nearest(text, NEW_FACTS))
+        return shape, text
+
+    def _texts(self, field: Field, shape: str, cased: bool, words: list[str]) -> Test:
+        name = self._constants.name
+        match shape:
+            case "exact" if len(words) == 1:
+                form, cost = f"{{}} == {name(words[0])}", 0
+            case "exact":
+                form, cost = f"{{}} in {name(frozenset(words))}", 0
+            case "prefix":
+                form, cost = f"{{}}.startswith({name(tuple(words))})", 1
+            case "suffix":
+                form, cost = f"{{}}.endswith({name(tuple(words))})", 1
+            case "inside":
+                each = [f"{name(word)} in {{}}" for word in words]
+                form, cost = "(" + " or ".join(each) + ")", 1
+            case "present":
+                form, cost = "{} != ''", 0
+            case _:
+                each = [f"{self._constants.pattern(word)}.fullmatch({{}}) is not None" for word in words]
+                form, cost = "(" + " or ".join(each) + ")", 3
+        return _test(field, form, cost, lower=not cased)
+
+    def _among(self, field: Field, numbers: list[int | float]) -> Test:
+        if len(numbers) == 1:
+            return _test(field, f"{{}} == {self._constants.name(numbers[0])}")
+        return _test(field, f"{{}} in {self._constants.name(frozenset(numbers))}")
+
+    def _other(self, field: Field, value: SigmaType) -> Node:
+        """Return a test of any kind but equality of texts and of numbers."""
+        match value:
+            case SigmaNull() | SigmaExists():
+                exists = _exists(field)
+                return exists if getattr(value, "exists", False) else Not(exists)
+            case SigmaTimestampPart():
+                raise RefusedError(*TIME_PART)
+            case SigmaCompareExpression() if field.kind is Kind.NUMBER:
+                constant = self._constants.name(value.number.number)
+                return _guarded(field, f"{{}} {COMPARISONS[value.op]} {constant}")
+            case SigmaBool(boolean=boolean) if field.kind is Kind.BOOLEAN:
+                return _test(field, f"{{}} is {self._constants.name(boolean)}")
+            case SigmaRegularExpression() if field.kind is Kind.TEXT:
+                pattern = self._constants.pattern(value.escape(escape_escape_char=False))
+                return _test(field, f"{pattern}.search({{}}) is not None", 3)
+            case SigmaCIDRExpression() if field.kind is Kind.TEXT:
+                return self._network(field, value)
+            case SigmaFieldReference():
+                return self._reference(field, value)
+        raise RefusedError(*_mismatch(field, value))
+
+    def _network(self, field: Field, value: SigmaCIDRExpression) -> Test:
+        self.warnings.append(
+            (
+                f"`{field.name}` leaves the host as a keyed token, which lies in no network",
+                "test nigrani.source.zone or nigrani.destination.zone in place of the address",
+            )
+        )
+        return _test(field, f"in_network({{}}, {self._constants.name(value.network)})", 3)
+
+    def _reference(self, field: Field, value: SigmaFieldReference) -> Test:
+        other = field_named(value.field, self._fields)
+        if other.kind is not field.kind or field.many or other.many or field.kind is Kind.OTHER:
+            raise RefusedError(
+                f"`{field.name}` and `{other.name}` cannot be compared", "refer to a single field of the same kind"
+            )
+        if field.kind is not Kind.TEXT:
+            return _guarded(field, f"{{}} == {other.access}")
+        against = f"{other.access}.lower()"
+        match value.starts_with, value.ends_with:
+            case True, True:
+                form = f"{against} in {{}}"
+            case True, False:
+                form = f"{{}}.startswith({against})"
+            case False, True:
+                form = f"{{}}.endswith({against})"
+            case _:
+                form = f"{{}} == {against}"
+        return _test(field, f"({other.access} != '' and {form})", 1, lower=True)
+
+
+def _expanded(values: Iterable[SigmaType]) -> Iterable[SigmaType]:
+    for value in values:
+        if isinstance(value, SigmaExpansion):
+            yield from _expanded(value.values)
+        else:
+            yield value
+
+
+def _shape(value: SigmaString, *, lower: bool) -> tuple[str, str]:
+    """Return the cheapest test that says the same as the wildcards, and its text."""
+    if any(isinstance(part, Placeholder) for part in value.s):
+        raise RefusedError("placeholders (`expand`) are not supported", "write the values out")
+    parts = [part.lower() if lower and isinstance(part, str) else part for part in value.s]
+    outline = "".join("." if isinstance(part, str) else WILDCARDS[part] for part in parts)
+    text = "".join(part for part in parts if isinstance(part, str))
+    shape = SHAPES.get(re.sub(r"\*+", "*", outline))
+    if shape:
+        return shape, text
+    return "glob", "(?s)" + "".join(_glob(part) for part in parts)
+
+
+def _glob(part: object) -> str:
+    if isinstance(part, str):
+        return str(re2.escape(part))
+    return ".*" if part is SpecialChars.WILDCARD_MULTI else "."
+
+
+def _number(field: Field, value: SigmaString | SigmaNumber) -> int | float:
+    """Return the number, also of a quoted one. Raises RefusedError."""
+    if isinstance(value, SigmaTimestampPart):
+        raise RefusedError(*TIME_PART)
+    if isinstance(value, SigmaNumber):
+        return value.number
+    try:
+        return SigmaNumber(str(value)).number
+    except ValueError as error:
+        raise RefusedError(*_mismatch(field, value)) from error
+
+
+def _test(field: Field, form: str, cost: int = 0, *, lower: bool = False) -> Test:
+    """Make a test on the field, or on any element of it."""
+    call = ".lower()" if lower else ""
+    if not field.many:
+        return Test(field, field.access + call, form, cost)
+    element = form.replace("{}", "element" + call)
+    return Test(field, field.access, f"({{}} and any({element} for element in {{}}))", max(cost, 2))
+
+
+def _guarded(field: Field, form: str) -> Test:
+    """Make a comparison that an absent number does not meet."""
+    return _test(field, f"({{}} is not None and {form})" if field.optional else form)
+
+
+def _exists(field: Field) -> Test:
+    if field.many or field.kind is Kind.TEXT:
+        return Test(field, field.access, "bool({})")
+    return Test(field, field.access, "{} is not None")
+
+
+def _mismatch(field: Field, value: SigmaType) -> tuple[str, str]:
+    """Say what is wrong with a value that a field can never have."""
+    if field.kind is Kind.OTHER:
+        return f"`{field.name}` cannot be tested by a rule", "test another field"
+    if field.kind is Kind.TEXT and isinstance(value, SigmaNumber | SigmaBool):
+        return f"`{field.name}` is text and `{value}` is not", "put the value in quotes"
+    kind = field.kind.name.lower()
+    return f"`{field.name}` is a {kind}, which this test does not fit", f"give a {kind} and a modifier for it"

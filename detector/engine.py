@@ -1,0 +1,287 @@
+"""Events in, alerts out: rules at once, anomalies when a device's minute is over.
+
+Time is the events' own, so that a replay gives the same alerts as the live run, and the same every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from detector.alert import Alert, Reason, alert_id
+from detector.baseline import Baseline, BaselineError
+from detector.calibration import budget_p
+from detector.features import FLOW_FEATURES, UNITS, WINDOW, WINDOW_FEATURES, Window, flow_matrix, flow_row, window_matrix
+from detector.flows import add_evidence
+from detector.model import Ensemble, Floats
+from detector.response import RESPONSES
+from detector.rule import Extra, Hit
+from detector.ruleset import RuleSet
+from detector.seen import Seen
+from detector.usual import Usual
+from detector.windows import LATENESS, Windows
+from nigrani.stream.event import Event
+from nigrani.stream.events import NetworkFlow
+
+BATCH = 512
+"""Flow records scored together."""
+EPISODE = 3600
+"""Seconds within which one kind of finding about one device is one alert."""
+MERGE = 600
+"""Seconds around a rule's alert in which an anomaly of the same device is more evidence, not another alert."""
+MAX_ALERTS = 100_000
+"""Episodes remembered; beyond it the oldest are forgotten, counted."""
+TOP = 4
+"""Reasons shown."""
+LEAST_SHARE = 0.05
+MINIMUM_LEVELS = frozenset({"medium", "high", "critical"})
+"""Levels of rules that alert alone; the others only add to a device's risk."""
+NOTHING_NEW = Extra()
+
+
+class Counters:
+    """What the engine has done, for metrics and for the summary."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.flows_scored = 0
+        self.windows_judged = 0
+        self.merged = 0
+        self.repeated = 0
+        self.shed = 0
+        self.forgotten = 0
+        self.quiet_hits = 0
+
+
+class Knowledge(NamedTuple):
+    """A baseline, ready to be used."""
+
+    seen: Seen
+    habits: Usual
+    flows: Ensemble | None
+    fingerprint: str
+    minutes_per_week: float
+
+    @classmethod
+    def of(cls, baseline: Baseline) -> Knowledge:
+        """Raises BaselineError where the baseline's parts do not hold together."""
+        try:
+            flow = baseline.section("flow")
+            per_week = baseline.header["config"]["minutes_per_week"]
+            if not isinstance(per_week, int) or per_week < 1:
+                raise ValueError("minutes_per_week must be a whole number above 0")
+            return cls(
+                Seen.from_arrays(baseline.section("seen")),
+                Usual.from_arrays(baseline.section("habits")),
+                Ensemble.from_arrays(flow, len(FLOW_FEATURES)) if flow else None,
+                fingerprint(baseline),
+                float(per_week),
+            )
+        except (ValueError, KeyError) as error:
+            raise BaselineError(f"the baseline does not hold together: {error}") from None
+
+
+def fingerprint(baseline: Baseline) -> str:
+    """Names the baseline in the alerts that it led to: twelve hexadecimal digits of its content's SHA-256."""
+    digest = hashlib.sha256(json.dumps(baseline.header, sort_keys=True).encode())
+    for name in sorted(baseline.arrays):
+        digest.update(name.encode() + np.ascontiguousarray(baseline.arrays[name]).tobytes())
+    return digest.hexdigest()[:12]
+
+
+class Engine:
+    """One detector's judgement. `alert` is called with each new alert, in the order of time."""
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        alert: Callable[[Alert], None],
+        knowledge: Knowledge | None = None,
+        budget: float = 7.0,
+    ) -> None:
+        """budget: false alarms a week that anomalies may raise, all devices together."""
+        self.rules = rules
+        self.counters = Counters()
+        self.windows = Windows()
+        self._alert = alert
+        self._knowledge = knowledge
+        self._budget = budget
+        self._batch: list[tuple[tuple[float, ...], Window]] = []
+        self._episodes: dict[str, float] = {}
+        self._alerted: dict[str, float] = {}
+        self._zones: dict[str, str] = {}
+
+    def learn(self, knowledge: Knowledge) -> None:
+        """Judge by this baseline from now on."""
+        self._knowledge = knowledge
+
+    @property
+    def knows(self) -> bool:
+        """Whether there is a baseline."""
+        return self._knowledge is not None
+
+    def feed(self, event: Event) -> None:
+        """Take the next event."""
+        self.counters.events += 1
+        when = event.timestamp.timestamp()
+        window = self.windows.at(event.host, when)
+        extra = NOTHING_NEW
+        new: tuple[str, ...] = ()
+        knowledge = self._knowledge
+        if knowledge is not None:
+            new = knowledge.seen.new(event)
+            if new:
+                extra = Extra(new=new)
+        if window is not None:
+            window.add(event, new)
+            if type(event) is NetworkFlow:
+                if event.host == event.source:
+                    self._zones[event.host] = event.source_zone
+                if knowledge is not None:
+                    self._batch.append((flow_row(event, new), window))
+                    if len(self._batch) >= BATCH:
+                        self._score()
+        for hit in self.rules.match(event, extra):
+            self._rule(hit, window)
+        if self.windows.due():
+            self._close(everything=False)
+
+    def close(self) -> None:
+        """The input is over: judge what is open."""
+        self._close(everything=True)
+
+    def _score(self) -> None:
+        knowledge = self._knowledge
+        if knowledge is not None and knowledge.flows is not None and self._batch:
+            rows = flow_matrix([row for row, _ in self._batch])
+            self.counters.shed += add_evidence(knowledge.flows, rows, [window for _, window in self._batch])
+            self.counters.flows_scored += len(rows)
+        self._batch.clear()
+
+    def _close(self, *, everything: bool) -> None:
+        self._score()
+        for window in self.windows.close(everything=everything):
+            if self._knowledge is not None:
+                self.counters.windows_judged += 1
+                self._judge(window, self._knowledge)
+        horizon = self.windows.now - EPISODE - LATENESS
+        if len(self._episodes) > 1024:
+            self._episodes = {key: start for key, start in self._episodes.items() if start > horizon}
+
+    def _judge(self, window: Window, knowledge: Knowledge) -> None:
+        row = window_matrix([window.row()])[0]
+        p, shares = knowledge.habits.judge(window.device, row)
+        if p > budget_p(self._budget, knowledge.minutes_per_week):
+            return
+        if abs(window.start - self._alerted.get(window.device, -1e18)) < MERGE:
+            self.counters.merged += 1
+            return
+        reasons, lead = self._reasons(window.device, row, shares, knowledge)
+        response = RESPONSES[lead]
+        kind = f"anomaly-{response.slug}"
+        when = datetime.fromtimestamp(window.start + WINDOW, UTC)
+        self._raise(
+            Alert(
+                id="",
+                kind=kind,
+                title=response.title,
+                severity="high" if p <= budget_p(self._budget, knowledge.minutes_per_week) / 100 else "medium",
+                device=window.device,
+                when=when,
+                first=datetime.fromtimestamp(window.start, UTC),
+                source="anomaly",
+                description="The device's minute is further from its habits than the site's budget of false alarms allows.",
+                reasons=reasons,
+                attack=list(response.attack),
+                matrix=response.matrix,
+                first_steps=list(response.first_steps),
+                runbook=response.runbook,
+                risk=min(100, round(-10 * float(np.log10(p)))),
+                p_value=p,
+                false_alarms_per_week=p * knowledge.minutes_per_week,
+                budget=self._budget,
+                events=window.events,
+            )
+        )
+
+    def _rule(self, hit: Hit, window: Window | None) -> None:
+        rule = hit.rule
+        if rule.level not in MINIMUM_LEVELS:
+            self.counters.quiet_hits += 1
+            return
+        because = [hit.threshold] if hit.threshold else []
+        because += [f"{field} = {value}" for field, value in hit.because]
+        reasons: list[Reason] = []
+        knowledge = self._knowledge
+        if knowledge is not None and window is not None and window.device == hit.host:
+            row = window_matrix([window.row()])[0]
+            _, shares = knowledge.habits.judge(window.device, row)
+            reasons, _ = self._reasons(window.device, row, shares, knowledge)
+        self._alerted[hit.host] = hit.when.timestamp()
+        self._raise(
+            Alert(
+                id="",
+                kind=rule.id,
+                title=f"{rule.title}{rule.title_detail and f' {rule.title_detail}'}",
+                severity=rule.level,
+                device=hit.host,
+                when=hit.when,
+                first=hit.first,
+                source="rule",
+                description=rule.description,
+                because=because,
+                reasons=reasons,
+                attack=list(rule.attack),
+                atlas=list(rule.atlas),
+                matrix=rule.matrix,
+                false_positives=list(rule.false_positives),
+                first_steps=list(rule.first_steps),
+                runbook=rule.runbook,
+                risk=rule.risk,
+                events=list(hit.event_ids),
+            )
+        )
+
+    def _reasons(self, device: str, row: Floats, shares: Floats, knowledge: Knowledge) -> tuple[list[Reason], int]:
+        """The features that stand out, the most telling first, and which leads."""
+        habits, own = knowledge.habits.of(device)
+        order = np.argsort(-shares, kind="stable")
+        reasons = []
+        for feature in order[:TOP]:
+            if shares[feature] < LEAST_SHARE:
+                break
+            index = int(feature)
+            usual = habits.describe(index, float(row[index]))
+            unit = float(UNITS[index])
+            reasons.append(
+                Reason(
+                    feature=WINDOW_FEATURES[index].name,
+                    value=float(np.expm1(row[index])) * unit,
+                    p50=float(np.expm1(usual.p50)) * unit,
+                    p99=float(np.expm1(usual.p99)) * unit,
+                    once_in=usual.once_in,
+                    own=own,
+                    minutes=habits.count,
+                )
+            )
+        return reasons, int(order[0])
+
+    def _raise(self, alert: Alert) -> None:
+        """Send the alert on, unless its episode has been told."""
+        window = int(alert.when.timestamp()) // EPISODE
+        alert.id = alert_id(alert.kind, alert.device, window)
+        if alert.id in self._episodes:
+            self.counters.repeated += 1
+            return
+        if len(self._episodes) >= MAX_ALERTS:
+            self._episodes.pop(next(iter(self._episodes)))
+            self.counters.forgotten += 1
+        self._episodes[alert.id] = alert.when.timestamp()
+        alert.zone = self._zones.get(alert.device, "")
+        alert.model = self._knowledge.fingerprint if self._knowledge else ""
+        self._alert(alert)

@@ -1,0 +1,55 @@
+"""The event files that a verb was given, one after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from detector.setup import EventFile
+from nigrani.service.errors import Problem
+from nigrani.stream.event import Event
+
+
+class Inputs:
+    """Files of NDJSON; `-` is standard input. What could not be read is told on standard error."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Raises Problem where a file is missing or empty, before any is read."""
+        self._names = list(names)
+        self.total = 0
+        self.events = 0
+        self.bad = 0
+        for name in self._names:
+            if name == "-":
+                continue
+            try:
+                size = Path(name).stat().st_size
+                with Path(name).open("rb") as file:
+                    file.read(1)
+            except OSError as error:
+                raise Problem(f"{name}: {error.strerror or error}") from None
+            if size == 0:
+                raise Problem(f"{name}: is empty")
+            self.total += size
+
+    def read(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Event]:
+        """All events of all files, in order."""
+        done = 0
+        for name in self._names:
+            with sys.stdin.buffer if name == "-" else Path(name).open("rb") as stream:
+                file = EventFile(stream, name)  # type: ignore[arg-type] - both are binary streams
+                for event in file:
+                    self.events += 1
+                    if progress is not None and not self.events & 1023:
+                        progress(done + file.bytes, self.total)
+                    yield event
+                done += file.bytes
+                self.bad += file.bad
+                if report := file.report():
+                    sys.stderr.write(f"nigrani: {report}\n")
+
+    def finish(self) -> None:
+        """Raise Problem where nothing in the files was an event."""
+        if not self.events:
+            raise Problem(f"{', '.join(self._names)}: no events")

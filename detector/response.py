@@ -1,0 +1,108 @@
+"""What an anomaly may mean and what to do first, by the feature that leads it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from detector.features import (
+    ARP,
+    CHANGED,
+    FINDS,
+    INFERENCES,
+    INFERRED_BYTES,
+    INTERNET,
+    INTERACTIONS,
+    MOVES,
+    NAMES,
+    OPENED,
+    QUESTIONS,
+    SENT,
+    STUDIES,
+    WINDOW_FEATURES,
+    WRITTEN,
+)
+
+MATRIX = "ATT&CK v19, ATLAS 5.6.0"
+CARE = "Leave the device connected while it may be treating or examining a patient; ask its department first."
+
+
+class Response(NamedTuple):
+    """How one kind of anomaly is told."""
+
+    slug: str
+    title: str
+    attack: tuple[str, ...] = ()
+    first_steps: tuple[str, ...] = ()
+    runbook: str = "anomaly"
+    matrix: str = MATRIX
+
+
+_EXFILTRATION = Response(
+    "exfiltration",
+    "Unusual amount of data sent to the internet",
+    ("T1048", "T1567"),
+    ("Find out which service of the device sends, and to whom.", "Ask whether an upload or backup was planned.", CARE),
+    "anomaly-exfiltration",
+)
+_VOLUME = Response(
+    "volume",
+    "Unusual amount of data sent",
+    ("T1030", "T1020"),
+    ("See which peer took the data and whether it is one of the device's own.", "Ask whether a migration runs.", CARE),
+    "anomaly-volume",
+)
+_COLLECTION = Response(
+    "collection",
+    "Unusual reading of patient data",
+    ("T1213", "T1119"),
+    ("Ask the user or service behind the device what it collects.", "Compare with planned prefetch or research.", CARE),
+    "anomaly-collection",
+)
+_FILES = Response(
+    "files",
+    "Unusual changes to shared files",
+    ("T1486", "T1485"),
+    ("Look at the share's newest files and their names now.", "Have snapshots of the share secured.", CARE),
+    "anomaly-files",
+)
+_MODEL = Response(
+    "inference",
+    "Unusual use of an AI model",
+    ("AML.T0024",),
+    ("Ask the owner of the client what it infers and for which studies.", "Compare its studies with what arrived.", CARE),
+    "anomaly-inference",
+)
+_DNS = Response(
+    "dns",
+    "Unusual DNS questions",
+    ("T1071.004", "T1048.003"),
+    ("Look at the domains the device asks for.", "See whether its questions grow with what it sends.", CARE),
+    "anomaly-dns",
+)
+_BEHAVIOUR = Response(
+    "behaviour",
+    "Unusual behaviour of a device",
+    (),
+    ("Compare what it did with what is usual, line by line.", "Ask whether it was updated, replaced or repaired.", CARE),
+    "anomaly",
+)
+
+_BY_FEATURE = {
+    INTERNET: _EXFILTRATION,
+    SENT: _VOLUME,
+    FINDS: _COLLECTION,
+    MOVES: _COLLECTION,
+    INTERACTIONS: _COLLECTION,
+    OPENED: _FILES,
+    CHANGED: _FILES,
+    WRITTEN: _FILES,
+    INFERENCES: _MODEL,
+    INFERRED_BYTES: _MODEL,
+    STUDIES: _MODEL,
+    QUESTIONS: _DNS,
+    NAMES: _DNS,
+    ARP: _BEHAVIOUR,
+}
+
+RESPONSES: tuple[Response, ...] = tuple(_BY_FEATURE.get(index, _BEHAVIOUR) for index in range(len(WINDOW_FEATURES)))
+"""By the number of the leading feature."""

@@ -1,0 +1,120 @@
+"""A rule as the analyst reads it, what it says when it matches, and what is wrong with it when it does not load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+LEVELS = ("informational", "low", "medium", "high", "critical")
+
+RISKS = {"informational": 5, "low": 20, "medium": 40, "high": 70, "critical": 90}
+"""Risk of a rule that names none under `custom`."""
+
+NEW_FACTS = frozenset(
+    {
+        "calling_ae",
+        "called_ae",
+        "move_destination",
+        "sending_application",
+        "client",
+        "peer",
+        "device",
+        "fhir_client",
+        "server_name",
+        "dns_suffix",
+    }
+)
+"""What `nigrani.new` may hold: the facts of an event that its device's baseline has never seen."""
+
+
+class Fault(Struct, frozen=True, order=True):
+    """What is wrong with a rule file, where, and what to do about it."""
+
+    path: Path
+    line: int
+    """From 1; 0 where the whole file or folder is meant."""
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}; {self.remedy}"
+
+
+class RuleFaults(ValueError):  # noqa: N818 it is as many errors as there are faults
+    """Every fault of every rule file that was read."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = tuple(faults)
+
+
+class RefusedError(ValueError):
+    """A part of a rule that cannot be run, with its remedy; whoever knows the line makes a `Fault` of it."""
+
+    def __init__(self, message: str, remedy: str, *keys: str | int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.keys = keys
+        """Where in the document: keys and list positions from its top."""
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """What a rule says about itself."""
+
+    id: str
+    """The UUID of the rule; empty only for the base of a correlation, which never alerts."""
+    title: str
+    path: Path
+    name: str = ""
+    """By which correlations and filters refer to it."""
+    level: str = "informational"
+    status: str = ""
+    description: str = ""
+    false_positives: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    attack: tuple[str, ...] = ()
+    """MITRE ATT&CK technique ids, such as T1046."""
+    atlas: tuple[str, ...] = ()
+    """MITRE ATLAS technique ids, such as AML.T0024."""
+    matrix: str = ""
+    """Versions of the matrices the ids are taken from."""
+    risk: int = 0
+    """0–100: how much this rule alone adds to its device's risk."""
+    runbook: str = ""
+    first_steps: tuple[str, ...] = ()
+    title_detail: str = ""
+    unit: str = ""
+    """What a correlation counts, for its threshold's sentence: `C-FIND requests`."""
+    datasets: tuple[str, ...] = ()
+
+
+class Extra(Struct, frozen=True):
+    """What the detector knows of an event beside the event."""
+
+    new: tuple[str, ...] = ()
+    """`nigrani.new`; empty also where there is no baseline yet."""
+    p_value: float | None = None
+    """Of the event's anomaly score, where a model scored it."""
+
+
+class Hit(Struct, kw_only=True):
+    """One match of one rule."""
+
+    rule: Rule
+    host: str
+    when: datetime
+    """Time of the event that completed the match."""
+    first: datetime
+    """Start of what is counted, to the second; `when` for a rule of one event."""
+    count: int | None = None
+    threshold: str = ""
+    because: tuple[tuple[str, object], ...] = ()
+    """The (field, value) pairs that the rule's positive tests matched on, of the last event."""
+    event_ids: tuple[str, ...] = ()
+    """The last ten at most."""
+    group: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,104 @@
+"""What each of the detector's verbs sets up from its options and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from nigrani.service.data import data_folder
+from nigrani.service.errors import BadConfig, Fault, Problem
+from nigrani.service.key import state_folder
+from nigrani.stream.codec import MAX_LINE, decode
+from nigrani.stream.event import Event
+
+if TYPE_CHECKING:
+    from detector.baseline import Baseline
+    from detector.engine import Knowledge
+    from detector.ruleset import RuleSet
+
+
+def load_rules(folders: Sequence[str | Path] = ()) -> RuleSet:
+    """The shipped rules and the site's. Raises BadConfig with every fault of every file."""
+    from detector.rule import RuleFaults  # noqa: PLC0415 - pySigma is loaded only where rules are
+    from detector.ruleset import RuleSet  # noqa: PLC0415 - as above
+
+    try:
+        return RuleSet.load(data_folder("rules"), *map(Path, folders))
+    except RuleFaults as error:
+        raise BadConfig(
+            [Fault(str(fault.path), fault.line, fault.message, fault.remedy) for fault in error.faults]
+        ) from None
+
+
+def load_knowledge(path: Path, trusted: Sequence[str | Path] = ()) -> Knowledge:
+    """The baseline of a file, checked. Raises Problem with one sentence where it must not be used."""
+    from detector.baseline import BaselineError, load  # noqa: PLC0415 - numpy is loaded only where models are
+    from detector.engine import Knowledge  # noqa: PLC0415 - as above
+    from detector.learn import FEATURES  # noqa: PLC0415 - as above
+    from detector.signing import Verifier, signing_key  # noqa: PLC0415 - as above
+
+    try:
+        signing_key(state_folder())
+        verifier = Verifier([state_folder() / "baseline.pub", *map(Path, trusted)])
+        return Knowledge.of(load(path, verifier, FEATURES))
+    except (BaselineError, ValueError) as error:
+        raise Problem(f"{path}: {error}") from None
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror or error}") from None
+
+
+def save_baseline(baseline: Baseline, path: Path) -> None:
+    """Sign and write a baseline. Raises Problem."""
+    from detector.baseline import save  # noqa: PLC0415 - numpy is loaded only where models are
+    from detector.signing import signing_key  # noqa: PLC0415 - as above
+
+    try:
+        save(baseline, path, signing_key(state_folder()))
+    except ValueError as error:
+        raise Problem(f"{path}: {error}") from None
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror or error}") from None
+
+
+class EventFile:
+    """NDJSON of events: a line that is no event is counted and told of once, and the rest is read."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self.lines = 0
+        self.bad = 0
+        self.first_fault = ""
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[Event]:
+        readline = self._stream.readline
+        while line := readline(MAX_LINE + 1):
+            self.lines += 1
+            self.bytes += len(line)
+            if len(line) > MAX_LINE and not line.endswith(b"\n"):
+                while rest := readline(MAX_LINE):
+                    self.bytes += len(rest)
+                    if rest.endswith(b"\n"):
+                        break
+                self._fault(f"longer than {MAX_LINE} bytes")
+                continue
+            try:
+                event = decode(line)
+            except ValueError as error:
+                if line.strip():
+                    self._fault(str(error))
+                continue
+            yield event
+
+    def _fault(self, message: str) -> None:
+        self.bad += 1
+        if not self.first_fault:
+            self.first_fault = f"{self._name}:{self.lines}: no event: {message}"
+
+    def report(self) -> str:
+        """One line on what could not be read; empty where all could."""
+        if not self.bad:
+            return ""
+        return f"{self.first_fault} (skipped {self.bad} of {self.lines} lines)"

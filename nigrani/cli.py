@@ -1,0 +1,86 @@
+"""The `nigrani` command: verbs by role, each loaded only when it is called.
+
+Data goes to standard output, everything else to standard error. Exit codes: 0 fine, 1 findings or a failed input, 2 usage,
+78 bad configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nigrani import __version__
+from nigrani.service import log
+from nigrani.service.errors import Problem
+
+
+class Verb(NamedTuple):
+    """One command: its words, where it lives, and its line of help."""
+
+    words: tuple[str, ...]
+    module: str
+    help: str
+
+
+VERBS = (
+    Verb(("agent", "replay"), "agent.commands.replay", "captures and log files to events"),
+    Verb(("agent", "run"), "agent.commands.run", "watch network interfaces, live"),
+    Verb(("detector", "train"), "detector.commands.train", "learn a baseline from benign events"),
+    Verb(("detector", "score"), "detector.commands.score", "events to alerts, once"),
+    Verb(("detector", "run"), "detector.commands.run", "the detector's service"),
+    Verb(("replay",), "nigrani.commands.replay", "captures and log files to alerts, in one process"),
+    Verb(("up",), "nigrani.commands.up", "agent and detector on one machine, on the embedded bus"),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar, without the verbs' own options."""
+    top = argparse.ArgumentParser(prog="nigrani", description="Watch-keeping for hospital networks and their AI.")
+    top.add_argument("--version", action="version", version=f"nigrani {__version__}")
+    groups = top.add_subparsers(metavar="COMMAND", required=True)
+    roles: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    for verb in VERBS:
+        home = groups
+        if len(verb.words) == 2:
+            role = verb.words[0]
+            if role not in roles:
+                text = {"agent": "on a hospital host", "detector": "where events are scored"}[role]
+                roles[role] = groups.add_parser(role, help=text, description=text).add_subparsers(
+                    metavar="COMMAND", required=True
+                )
+            home = roles[role]
+        home.add_parser(verb.words[-1], help=verb.help, add_help=False).set_defaults(verb=verb)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command; the return value is its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    known, _ = parser().parse_known_args(words)
+    verb: Verb = known.verb
+    module = importlib.import_module(verb.module)
+    own = argparse.ArgumentParser(prog=" ".join(("nigrani", *verb.words)), description=module.__doc__,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    own.add_argument("--verbose", action="store_true", help="say more on standard error")
+    module.arguments(own)
+    options = own.parse_args(words[len(verb.words) :])
+    log.start(verbose=options.verbose)
+    try:
+        return int(module.run(options))
+    except Problem as problem:
+        for line in str(problem).splitlines():
+            sys.stderr.write(f"nigrani: {line}\n")
+        return problem.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The verbs that need both the agent and the detector."""

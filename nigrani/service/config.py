@@ -1,0 +1,152 @@
+"""Configuration: YAML into frozen dataclasses, with every fault of a file told at once.
+
+Layers, each over the one before: the dataclass's defaults, the file, the environment (`NIGRANI__meter__capacity=4096`),
+the command line (`--set meter.capacity=4096`). An unknown key is a fault.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from nigrani.service.errors import BadConfig, Fault, Problem
+
+MAX_BYTES = 1 << 20
+_PREFIX = "NIGRANI__"
+
+_T = TypeVar("_T")
+_Lines = dict[tuple[str, ...], int]
+
+
+def load(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> _T:
+    """The configuration of `kind`, a frozen dataclass of plain values and such dataclasses.
+
+    path: a YAML file, or None for the defaults. overrides: `a.b=value`, the value in YAML. Raises BadConfig with all
+    faults, Problem where the file cannot be read.
+    """
+    lines: _Lines = {}
+    faults: list[Fault] = []
+    data = _read(path, lines, faults) if path else {}
+    name = str(path) if path else "configuration"
+    layers = [
+        *((f"environment {key}", key[len(_PREFIX) :].split("__"), value) for key, value in sorted(os.environ.items())
+          if key.startswith(_PREFIX)),
+        *(_override(text) for text in overrides),
+    ]
+    for where, keys, text in layers:
+        _put(data, keys, text, where, faults)
+    result = _build(kind, data, (), name, lines, faults)
+    if faults:
+        raise BadConfig(faults)
+    return typing.cast("_T", result)
+
+
+def _read(path: Path, lines: _Lines, faults: list[Fault]) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror or error}") from None
+    if len(text) > MAX_BYTES:
+        raise BadConfig([Fault(str(path), 0, f"{len(text)} bytes are no configuration", f"at most {MAX_BYTES}")])
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            return {}
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise BadConfig([Fault(str(path), 0, "YAML aliases (*name) are not taken", "write the value out")])
+        _lines_of(node, (), lines)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise BadConfig([Fault(str(path), line, f"not YAML: {error.problem}")]) from None
+    except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
+        raise BadConfig([Fault(str(path), 0, f"not YAML: {str(error).splitlines()[0]}")]) from None
+    if not isinstance(data, dict):
+        faults.append(Fault(str(path), 1, "a configuration is a mapping of keys to values"))
+        return {}
+    return data
+
+
+def _lines_of(node: yaml.Node, place: tuple[str, ...], lines: _Lines) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*place, str(key.value))
+            lines[here] = key.start_mark.line + 1
+            _lines_of(value, here, lines)
+
+
+def _override(text: str) -> tuple[str, list[str], str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise Problem(f"--set {text}: a setting is written key=value")
+    return f"--set {key}", key.split("."), value
+
+
+def _put(data: dict[str, Any], keys: list[str], text: str, where: str, faults: list[Fault]) -> None:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        faults.append(Fault(where, 0, f"{text!r} is no value"))
+        return
+    for key in keys[:-1]:
+        inner = data.setdefault(key, {})
+        if not isinstance(inner, dict):
+            inner = data[key] = {}
+        data = inner
+    data[keys[-1]] = value
+
+
+def _build(  # noqa: PLR0913 - the walk's whole state
+    kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]
+) -> Any:
+    line = lines.get(place, 0)
+    if not isinstance(data, Mapping):
+        faults.append(Fault(path, line, f"{'.'.join(place)} is a group of settings, not one value"))
+        return None
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        here = (*place, str(key))
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+            faults.append(Fault(path, lines.get(here, line), f"unknown setting {'.'.join(here)}", remedy))
+        elif dataclasses.is_dataclass(hints[key]):
+            values[key] = _build(hints[key], value if value is not None else {}, here, path, lines, faults)
+        else:
+            values[key] = _convert(hints[key], value, here, path, lines, faults)
+    if any(fault.path == path for fault in faults):
+        return None
+    try:
+        return kind(**values)
+    except ValueError as error:
+        faults.append(Fault(path, line, str(error)))
+    except TypeError:
+        absent = [name for name, field in known.items() if _required(field) and name not in values]
+        faults.append(Fault(path, line, f"missing: {', '.join('.'.join((*place, name)) for name in absent)}"))
+    return None
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _convert(  # noqa: PLR0913 - as above
+    hint: Any, value: Any, here: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]
+) -> Any:
+    try:
+        if hint == Path | None or hint is Path:
+            return Path(msgspec.convert(value, str)) if value is not None else None
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        faults.append(Fault(path, lines.get(here, 0), f"{'.'.join(here)}: {str(error).lower()}"))
+        return None
