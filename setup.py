@@ -1,13 +1,13 @@
-"""Compiles the meter and the protocol parsers where there is a C compiler; without one they run interpreted."""
+"""Compiles the agent's hot modules where there is a C compiler; without one they run interpreted."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from glob import glob
 
 from setuptools import Extension, setup
 
-COMPILED = ["agent/flow.py", "agent/meter.py", "agent/protocol.py"]
+COMPILED = ["agent/flow.py", "agent/meter.py", "agent/privacy.py", "agent/protocol.py", *sorted(glob("agent/protocols/[a-z]*.py"))]  # noqa: E501, PTH207 - setuptools wants relative names
 
 
 def extensions() -> list[Extension]:
@@ -19,7 +19,6 @@ def extensions() -> list[Extension]:
     modules = [
         Extension(path.removesuffix(".py").replace("/", "."), [path], optional=True, extra_compile_args=["-O2"])
         for path in COMPILED
-        if Path(path).exists()
     ]
     return list(cythonize(modules, build_dir="build/cython", language_level=3))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from agent.protocol import Fact
 
@@ -77,10 +77,10 @@ def _reads(form: LogFormat, line: bytes) -> bool:
     return True
 
 
-def _skip_line(file: object) -> int:
+def _skip_line(file: BinaryIO) -> int:
     """Read on to the line's end without keeping it; returns the bytes passed over."""
     passed = 0
-    while piece := file.readline(MAX_LINE):  # type: ignore[attr-defined] - a binary file
+    while piece := file.readline(MAX_LINE):
         passed += len(piece)
         if piece.endswith(b"\n"):
             break

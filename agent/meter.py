@@ -20,7 +20,7 @@ from typing import Any
 try:
     import cython
 except ModuleNotFoundError:
-    from agent import pure as cython  # type: ignore[no-redef]
+    from agent import pure as cython
 
 from agent.flow import Ends, FlowRecord
 from agent.protocol import Fact, Parser
@@ -127,13 +127,13 @@ class Meter:
     heads: cython.uint[:]
     wheel: cython.uint[:]
     pieces: cython.ulonglong[:]
-    buf: cython.const[cython.uchar][:]
-    view: object
+    buf: cython.uchar[:]
+    view: memoryview
     out: list[Any]
     parsers: dict[int, Parser]
     ends: dict[int, Ends]
     free: list[int]
-    identify: object
+    identify: Callable[[str, bytes, int, int], Parser | None]
     rows: cython.Py_ssize_t
     used: cython.Py_ssize_t
     top: cython.Py_ssize_t
@@ -218,10 +218,9 @@ class Meter:
         self.out = []
         return out
 
-    def use(self, buffer: bytearray | bytes | memoryview) -> None:
+    def use(self, buffer: bytearray) -> None:
         """Read the packets of the following calls from this buffer."""
-        self.buf = memoryview(buffer).toreadonly()
-        self.view = memoryview(buffer)
+        self.buf = self.view = memoryview(buffer)
 
     def feed(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, link: cython.int, big: cython.bint,
              nano: cython.bint, most: cython.uint) -> int:

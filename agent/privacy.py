@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isqrt
+from typing import cast
 
 import msgspec
 
 from agent.flow import Ends, FlowRecord
 from agent.protocol import Fact
 from nigrani.stream.event import Event
-from nigrani.stream.events import DATASETS, NetworkFlow
+from nigrani.stream.events import DATASETS, AgentStatus, NetworkFlow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CACHE = 65_536
@@ -229,13 +229,13 @@ class Privacy:
 
     def status(self, when: int, version: str, packets: int, events: int, skipped: dict[str, int]) -> Event:
         """The agent's own heartbeat."""
-        return DATASETS["agent.status"](
+        return AgentStatus(
             timestamp=self._time(when),
             id=self._id(),
             sequence=self.sequence - 1,
             agent=self._agent,
             host=self._host or self._tokens.of("host", self._agent.encode()),
-            version=version,  # type: ignore[call-arg] - the registry knows only the envelope
+            version=version,
             packets=packets,
             events=events,
             skipped=skipped,
@@ -312,7 +312,7 @@ def word(value: str) -> str:
 def _plan(kind: type[Event]) -> tuple[Callable[..., Event], dict[str, str]]:
     """For each field of the dataset, what is done to its text. Raises TypeError for a text that no type classifies."""
     ways: dict[str, str] = {}
-    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[union-attr] - a Struct's information has fields
+    for field in cast("msgspec.inspect.StructType", msgspec.inspect.type_info(kind)).fields:
         way, textual = _classify(field.type)
         if textual and not way and field.name not in {"id", "agent", "flow", "timestamp"}:
             raise TypeError(f"{kind.__name__}.{field.name} is text, and its type does not say what privacy does to it")
@@ -353,7 +353,3 @@ def _gaps(side: tuple[int, ...]) -> list[int]:
     if count < 1:
         return []
     return [shortest, total // count, longest, isqrt(max(squares * count - total * total, 0)) // count]
-
-
-Raw = typing.Union[FlowRecord, tuple[Ends | None, Fact]]  # noqa: UP007 - an alias that is read at run time
-"""What the meter and the log parsers put out."""

@@ -148,7 +148,7 @@ def _pareto(excesses: Floats, *, few: bool) -> tuple[float, float]:
     count = len(excesses)
     if not count:
         return NO_EXTRAPOLATION, 0.0
-    mean = float(excesses.mean())
+    mean = max(float(excesses.mean()), float(np.finfo(np.float64).tiny))
     if few or len(np.unique(excesses)) < 5:
         return mean * (1.0 + 2.0 / np.sqrt(count)), 0.0
     above = 1.0 - (np.arange(1, count + 1) - 0.35) / count
@@ -182,7 +182,8 @@ class Quantiles:
         """From rows float64[n, d], n ≥ 1, that were taken for normal."""
         if x.ndim != 2 or not len(x) or not np.isfinite(x).all():
             raise ValueError("quantiles need at least one row of finite values")
-        return cls(np.ascontiguousarray(np.quantile(x, LEVELS, axis=0).T), len(x))
+        grid = np.maximum.accumulate(np.quantile(x, LEVELS, axis=0))  # interpolation may round below its neighbour
+        return cls(np.ascontiguousarray(grid.T), len(x))
 
     @classmethod
     def from_arrays(cls, grid: NDArray[Any], count: int) -> Quantiles:

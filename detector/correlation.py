@@ -1,7 +1,7 @@
 """Correlations: how many events, or how many different values, one group showed within a sliding window.
 
-Time is the events' own. A window slides in steps of 1/120 of its length, of a second at least, and never spans more
-than its length; what comes late counts as long as it is within the window that ends at the group's newest event. A rule
+Time is the events' own. A window slides in steps of about 1/120 of its length, of a second at least, and never spans
+more than its length; what comes late counts as long as it is within the window that ends at the group's newest event. A rule
 tells of a group once, and again only when a whole window has passed.
 
 State is bounded: the group not seen for longest is forgotten at the cap. Groups are not forgotten by time, for the
@@ -36,6 +36,8 @@ STEPS = 120
 EVENT_IDS = 10
 LATE_RUN = 64
 """Late events in a row after which a group's clock is taken to have been set back."""
+LAST_SECOND = 253_402_300_799
+"""The end of the year 9999."""
 
 Row = tuple[object, ...]
 
@@ -214,7 +216,7 @@ class Correlation:
         """Count an event of a base rule; a hit, less its `because`, where the event completes the condition."""
         reading = self._readings[type(event)]
         key = reading.group(event)
-        step = int(event.timestamp.timestamp()) // self._width
+        step = _second(event.timestamp) // self._width
         group = self._group(key, step)
         if group is None:
             return None
@@ -259,7 +261,7 @@ class Correlation:
             rule=self.rule,
             host=event.host,
             when=event.timestamp,
-            first=min(first, event.timestamp),
+            first=first,
             count=count,
             threshold=f"{count} {self._sentence}",
             event_ids=tuple(id_ for step, id_ in group.ids if step > group.newest - self._steps),
@@ -275,6 +277,12 @@ def reader(attributes: tuple[str, ...]) -> Callable[[Event], Row]:
         read = operator.attrgetter(attributes[0])
         return lambda event: (read(event),)
     return operator.attrgetter(*attributes)
+
+
+def _second(when: datetime) -> int:
+    """Return the second since 1970, whatever date and zone an event claims."""
+    seconds = when.timestamp() if when.tzinfo else when.replace(tzinfo=UTC).timestamp()
+    return min(max(int(seconds), 0), LAST_SECOND)
 
 
 def _span(seconds: int) -> str:

@@ -6,7 +6,7 @@ Counts and sizes become logarithms, so that ten times as much is the same step f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +168,7 @@ def _dicom(window: Window, event: DicomAssociation, _new: Sequence[str]) -> None
     feature = _DICOM.get(event.action)
     if feature is not None:
         window.values[feature] += event.count
-    elif event.status and event.status[0] in "ACac" :
+    elif event.status and event.status[0] in "ACac":
         window.values[DICOM_FAILED] += event.count
 
 
@@ -212,14 +212,14 @@ def _ai(window: Window, event: AiInference, _new: Sequence[str]) -> None:
         window.values[HTTP_ERRORS] += event.count
 
 
-_COUNTERS: dict[type[Event], Callable[[Window, object, Sequence[str]], None]] = {
-    NetworkFlow: _flow,  # type: ignore[dict-item] - each is called with its own kind alone
-    NetworkDns: _dns,  # type: ignore[dict-item] - as above
-    DicomAssociation: _dicom,  # type: ignore[dict-item] - as above
-    Hl7Message: _hl7,  # type: ignore[dict-item] - as above
-    FhirInteraction: _fhir,  # type: ignore[dict-item] - as above
-    NetworkSession: _session,  # type: ignore[dict-item] - as above
-    AiInference: _ai,  # type: ignore[dict-item] - as above
+_COUNTERS: dict[type[Event], Callable[[Window, Any, Sequence[str]], None]] = {
+    NetworkFlow: _flow,
+    NetworkDns: _dns,
+    DicomAssociation: _dicom,
+    Hl7Message: _hl7,
+    FhirInteraction: _fhir,
+    NetworkSession: _session,
+    AiInference: _ai,
 }
 
 

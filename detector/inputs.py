@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from detector.setup import EventFile
 from nigrani.service.errors import Problem
@@ -37,8 +38,9 @@ class Inputs:
         """All events of all files, in order."""
         done = 0
         for name in self._names:
+            stream: BinaryIO
             with sys.stdin.buffer if name == "-" else Path(name).open("rb") as stream:
-                file = EventFile(stream, name)  # type: ignore[arg-type] - both are binary streams
+                file = EventFile(stream, name)
                 for event in file:
                     self.events += 1
                     if progress is not None and not self.events & 1023:

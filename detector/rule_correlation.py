@@ -92,12 +92,12 @@ def _single(name: str, known: dict[str, Field], *keys: str | int) -> Field:
 
 def _type_refusals(kind: object) -> Iterator[RefusedError]:
     supported = ", ".join(KINDS)
-    if str(kind).upper() in SigmaCorrelationType.__members__ and kind not in KINDS:
-        yield RefusedError(
-            f"correlation type `{kind}` is not supported yet", f"use one of: {supported}", "correlation", "type"
-        )
-    elif kind not in KINDS:
-        yield RefusedError(f"unknown correlation type `{kind}`", f"use one of: {supported}", "correlation", "type")
+    if isinstance(kind, str) and kind in KINDS:
+        return
+    message = f"unknown correlation type `{kind}`"
+    if str(kind).upper() in SigmaCorrelationType.__members__:
+        message = f"correlation type `{kind}` is not supported yet"
+    yield RefusedError(message, f"use one of: {supported}", "correlation", "type")
 
 
 def _timespan_refusals(timespan: object) -> Iterator[RefusedError]:

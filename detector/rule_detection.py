@@ -68,10 +68,8 @@ def unused_selections(detections: SigmaDetections) -> list[str]:
 def pysigma_fault(document: Document, error: Exception) -> Fault:
     """Place a complaint of pySigma's at the key that its class is named after."""
     key = type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
-    keys: Keys = (key,)
-    if key not in document.data:
-        keys = ("correlation",) if "correlation" in document.data else ("detection",)
-    return document.fault(words(error), "see the Sigma specification of that key", *keys)
+    places = [place for place in (key, "correlation", "filter", "detection") if place in document.data]
+    return document.fault(words(error), "see the Sigma specification of that key", *places[:1])
 
 
 def words(error: Exception) -> str:

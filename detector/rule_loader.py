@@ -222,7 +222,7 @@ class Loader:
         references = [reference.reference for reference in parsed.rules or ()]
         unknown = [_unknown(name, entries, "correlation", "rules") for name in references if name not in entries]
         self._refuse(draft.document, unknown)
-        if unknown or not self._may_alert(draft):
+        if not self._may_alert(draft) or unknown:
             return
         bases = {id(entry): entry for name in references for entry in [entries[name]]}.values()
         datasets = tuple(dict.fromkeys(dataset for base in bases for dataset in base.rule.datasets))

@@ -27,7 +27,7 @@ RESOURCE_TYPES = {
     StructureDefinition StructureMap Subscription Substance SubstanceNucleicAcid SubstancePolymer SubstanceProtein
     SubstanceReferenceInformation SubstanceSourceMaterial SubstanceSpecification SupplyDelivery SupplyRequest Task
     TerminologyCapabilities TestReport TestScript ValueSet VerificationResult VisionPrescription
-    """.split()
+    """.split()  # noqa: SIM905 - a table reads as one
 }
 """Resource types of R4 (resourcelist.html)."""
 COMMON_WORDS = frozenset(

@@ -29,6 +29,7 @@ _DIRECTIONS = ("request", "response")
 _BEFORE_MSA = (b"SFT", b"UAC")
 _HEADERS = (b"\x0bMSH", b"\x0bFHS", b"\x0bBHS")
 _SEPARATORS = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_IS_SEPARATOR = bytes(byte in _SEPARATORS for byte in range(256))
 _CODE_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _VERSION_BYTES = b"0123456789."
 
@@ -53,16 +54,17 @@ def application(value: bytes) -> str:
 
 def answer_code(kept: bytes, end: int) -> bytes:
     """Find MSA-1 behind the segment that ends here: MSA follows MSH, but for SFT and UAC (HL7 v2.x §2.13.1)."""
-    position = end + 1
-    while True:
+    position: cython.Py_ssize_t = end + 1
+    while position > 0:
         if kept[position : position + 1] == b"\n":
             position += 1
         name = kept[position : position + 3]
         if name == b"MSA":
             return kept[position + 4 : position + 6]
+        if name not in _BEFORE_MSA:
+            break
         position = kept.find(b"\r", position) + 1
-        if name not in _BEFORE_MSA or position == 0:
-            return b""
+    return b""
 
 
 def describe(direction: int, msh: list[bytes], answer: bytes) -> dict[str, object]:
@@ -133,8 +135,9 @@ class Hl7(Parser):
         captured: cython.Py_ssize_t = len(payload)
         stop: cython.Py_ssize_t
         side: _Side = self._sides[direction]
+        other: _Side = self._sides[1 - direction]
         self._when = when
-        if self._sides[1 - direction].cut:
+        if other.cut:
             self._close(1 - direction)
         if side.cut and payload[0] == _START:
             self._close(direction)
@@ -162,14 +165,15 @@ class Hl7(Parser):
 
     def gap(self, direction: int) -> None:
         """See `Parser.gap`; a message that is open may have ended in the gap."""
-        side = self._sides[direction]
+        side: _Side = self._sides[direction]
         side.cut = side.size > 0
         side.lost = True
 
     def cut(self) -> list[Fact]:
         """See `Parser.cut`; a message whose end the snap length cut off is told at last."""
-        for direction in (0, 1):
-            if self._sides[direction].cut:
+        side: _Side
+        for direction, side in enumerate(self._sides):
+            if side.cut:
                 self._close(direction)
         repeats = super().cut()
         fresh, self.fresh = self.fresh, []
@@ -204,7 +208,7 @@ class Hl7(Parser):
 
     def _close(self, direction: int) -> None:
         """End a message whose last bytes were not captured."""
-        side = self._sides[direction]
+        side: _Side = self._sides[direction]
         self._end(direction, side, side.kept, side.size)
         side.lost = True
 
@@ -230,9 +234,9 @@ class Hl7(Parser):
             if kept in _COMMITS:
                 return {"direction": _DIRECTIONS[direction], "ack": _COMMITS[kept]}
             begin = kept.find(b"\rMSH") + 1 if kept.startswith(_HEADERS) else 0
-        separator = kept[begin + 3 : begin + 4]
-        if begin == 0 or separator == b"" or separator not in _SEPARATORS:
+        if begin == 0 or len(kept) < begin + 4 or not _IS_SEPARATOR[kept[begin + 3]]:
             return None
+        separator = kept[begin + 3 : begin + 4]
         end = kept.find(b"\r", begin)
         if end < 0:
             end = kept.find(b"\n", begin)

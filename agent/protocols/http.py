@@ -7,7 +7,6 @@ where they are chunked. Requests wait in order for their responses, and each pai
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from agent.protocol import DONE, Parser
 from agent.protocols.fhir import SURE, Interaction, interaction
@@ -43,6 +42,8 @@ SCHEMES = {
 }  # fmt: skip
 """Authentication schemes told by name (IANA HTTP Authentication Scheme Registry)."""
 
+_Kind = tuple[Interaction | str, str, int, str, str]
+"""Interaction or media type, method, status, authorization and client: the fields of a fact."""
 _HEAD, _CHUNK, _TRAILER = range(3)
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
@@ -55,7 +56,7 @@ class Head:
     __slots__ = ("authorization", "chunked", "client", "fhir", "interaction", "length", "media", "method", "status")
 
     method: str
-    interaction: object
+    interaction: Interaction | None
     status: cython.int
     length: cython.longlong
     """Content-Length, or -1."""
@@ -68,7 +69,7 @@ class Head:
 
     def __init__(self) -> None:
         self.method = ""
-        self.interaction: Interaction | None = None
+        self.interaction = None
         self.status = 0
         self.length = -1
         self.chunked = False
@@ -129,7 +130,7 @@ def read_head(head: Head, lines: list[bytes]) -> int:
         elif left == 0:
             break
         elif size <= 1 and (size == 0 or line[0] == 0x0D):
-            return length + size + 1
+            return int(length + size + 1)
         else:
             letter = line[0] | 0x20
             colon = 0
@@ -237,7 +238,7 @@ class Http(Parser):
         """Responses were lost: those that wait may wait for ever."""
         self._done = False
         self._when = 0
-        self._kinds: dict[tuple[object, ...], dict[str, object]] = {}
+        self._kinds: dict[_Kind, dict[str, object]] = {}
 
     @staticmethod
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
@@ -298,6 +299,7 @@ class Http(Parser):
 
     def _take(self, direction: int, side: _Side, head: Head, whole: bool) -> int:
         """Take a head; the length of the body to pass over."""
+        other: _Side = self._sides[1 - direction]
         client = direction if head.status == 0 else 1 - direction
         if self._client not in (client, -1):
             raise ValueError("a request where responses come from, or the reverse")
@@ -305,13 +307,14 @@ class Http(Parser):
         side.proven = True
         if head.status:
             return self._answer(side, head, whole)
-        if self._waiting and (self._sides[1 - direction].lost or len(self._waiting) >= _WAITING):
+        if self._waiting and (other.lost or len(self._waiting) >= _WAITING):
             self._tell_unanswered()
         self._waiting.append(head)
         return _body(side, head)
 
     def _answer(self, side: _Side, head: Head, whole: bool) -> int:
         """Tell a response with the request it answers; the length of its body (RFC 9112 §6.3)."""
+        request: Head | None
         if head.status < 200 and head.status != 101:
             return 0
         request = self._waiting.pop(0) if self._waiting else None
@@ -327,6 +330,7 @@ class Http(Parser):
         return _body(side, head)
 
     def _tell_unanswered(self) -> None:
+        request: Head
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             self._tell(request, None)
@@ -334,6 +338,7 @@ class Http(Parser):
 
     def _tell(self, request: Head, response: Head | None) -> None:
         """Note a request with its response, as an interaction if it is one."""
+        key: _Kind
         found = request.interaction
         fhir = request.fhir
         media = request.media
@@ -353,18 +358,19 @@ class Http(Parser):
             size += max(request.length, 0)
             self._note("network.session", key, {"size": size} if size else None)
 
-    def _note(self, dataset: str, key: tuple[object, ...], sums: dict[str, int] | None) -> None:
+    def _note(self, dataset: str, key: _Kind, sums: dict[str, int] | None) -> None:
         fields = self._kinds.get(key)
         if fields is None:
-            fields = _describe(*key)
+            fields = _describe(key)
             if len(self._kinds) < _KEPT_KINDS:
                 self._kinds[key] = fields
         self.note(dataset, self._when, fields, sums)
 
 
-def _describe(subject: Any, method: str, status: int, authorization: str, client: str) -> dict[str, object]:
-    """Name the fields of one kind of act, of an interaction or of a media type; an empty one is left out."""
+def _describe(key: _Kind) -> dict[str, object]:
+    """Name the fields of one kind of act; an empty one is left out."""
     fields: dict[str, object]
+    subject, method, status, authorization, client = key
     if isinstance(subject, str):
         fields = {
             "protocol": "http",
@@ -393,7 +399,7 @@ def _body(side: _Side, head: Head) -> int:
     if head.chunked:
         side.state = _CHUNK
         return 0
-    return max(head.length, 0)
+    return int(head.length) if head.length > 0 else 0
 
 
 def _walk_chunk(side: _Side, payload: bytes, position: int) -> int:

@@ -11,8 +11,8 @@ CONNECTION_REQUEST, CONNECTION_CONFIRM, DATA = 0xE0, 0xD0, 0xF0
 NEGOTIATION_REQUEST, NEGOTIATION_RESPONSE, NEGOTIATION_FAILURE = 1, 2, 3
 PORT = 3389
 KEEP = 512
-PATIENCE = 8
-"""Messages shown before a conversation without a confirm is given up."""
+PATIENCE = 4096
+"""Bytes shown before a conversation whose opening does not end is given up."""
 PROTOCOLS = {1: "tls", 2: "hybrid", 4: "rdstls", 8: "hybrid_ex", 16: "rdsaad"}
 """Of requestedProtocols and selectedProtocol (§2.2.1.1.1, §2.2.1.2.1); none of them is RDP's own security."""
 FAILURES = {
@@ -26,7 +26,7 @@ _COOKIE = re.compile(rb"Cookie: mstshash=([^\r\n]{1,64})\r\n")
 class Rdp(Parser):
     """Tells what the client asked for and what the server chose, then is done."""
 
-    __slots__ = ("_framers", "_in_clear", "_messages")
+    __slots__ = ("_framers", "_in_clear", "_seen")
 
     name = "rdp"
     transports = frozenset({"tcp"})
@@ -35,7 +35,7 @@ class Rdp(Parser):
         super().__init__()
         self._framers = (Framer(TPKT_HEADER, KEEP, _size_of), Framer(TPKT_HEADER, KEEP, _size_of))
         self._in_clear = False
-        self._messages = 0
+        self._seen = 0
         for framer in self._framers:
             framer.reset()
 
@@ -57,8 +57,8 @@ class Rdp(Parser):
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """Take the next bytes of one direction."""
         framer = self._framers[direction]
+        self._seen += len(payload)
         for message, _ in framer.feed(payload, length):
-            self._messages += 1
             kind = message[5] if len(message) > 5 else 0
             if kind == CONNECTION_REQUEST:
                 self.note("network.session", when, _request(message))
@@ -67,9 +67,9 @@ class Rdp(Parser):
             elif kind == DATA and self._in_clear and direction == 0:
                 self._core_data(message, when)
                 self._in_clear = False
-            if (kind != CONNECTION_REQUEST and not self._in_clear) or self._messages > PATIENCE:
+            if kind != CONNECTION_REQUEST and not self._in_clear:
                 return DONE
-        return framer.skip
+        return framer.skip if self._seen < PATIENCE else DONE
 
     def gap(self, direction: int) -> None:
         """Look for the next message at the start of a segment."""

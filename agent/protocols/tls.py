@@ -20,8 +20,8 @@ RECORD_HEADER = 5
 LARGEST_RECORD = 16384 + 2048
 KEEP = (8192, 2048)
 """Bytes of a record that are read, from the originator and from the responder."""
-PATIENCE = 64
-"""Records shown before a conversation without both hellos is given up."""
+PATIENCE = 65536
+"""Bytes shown before a conversation whose clear part does not end is given up."""
 RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """The random of a ServerHello that is a HelloRetryRequest (RFC 8446 §4.1.3)."""
 
@@ -47,19 +47,17 @@ _fingerprints: dict[tuple[object, ...], str] = {}
 class Tls(Parser):
     """Tells the client's hello, the server's answer and an alert in clear, then is done."""
 
-    __slots__ = ("_framers", "_handshakes", "_heard", "_records")
+    __slots__ = ("_framers", "_handshakes", "_heard", "_seen")
 
     name = "tls"
     transports = frozenset({"tcp"})
 
     def __init__(self) -> None:
         super().__init__()
-        self._framers = [Framer(RECORD_HEADER, RECORD_HEADER + keep, _size_of) for keep in KEEP]
+        self._framers: dict[int, Framer] = {}
         self._handshakes: list[bytes] = [b"", b""]
-        self._heard: list[int] = [-1, -1]
-        self._records = 0
-        for framer in self._framers:
-            framer.reset()
+        self._heard = [-1, -1]
+        self._seen = 0
 
     @staticmethod
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
@@ -81,21 +79,26 @@ class Tls(Parser):
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """Take the next bytes of one direction."""
-        framer = self._framers[direction]
+        framer = self._framers.get(direction)
+        if framer is None:
+            framer = self._framers[direction] = Framer(RECORD_HEADER, RECORD_HEADER + KEEP[direction], _size_of)
+            framer.reset()
+        self._seen += len(payload)
         for record, size in framer.feed(payload, length):
-            self._records += 1
-            if self._is_over(direction, record, size, when) or self._records > PATIENCE:
+            if self._is_over(direction, record, size, when):
                 return self._finish()
-        return framer.skip
+        return framer.skip if self._seen < PATIENCE else self._finish()
 
     def gap(self, direction: int) -> None:
         """Look for the next record at the start of a segment."""
-        self._framers[direction].reset()
+        if direction in self._framers:
+            self._framers[direction].reset()
         self._handshakes[direction] = b""
 
     def _finish(self) -> int:
-        for direction in (0, 1):
-            self.gap(direction)
+        """Let go of what was half read: the flow may outlive its handshake by days."""
+        self._framers.clear()
+        self._handshakes = [b"", b""]
         return DONE
 
     def _is_over(self, direction: int, record: bytes, size: int, when: int) -> bool:

@@ -104,7 +104,7 @@ def _put(data: dict[str, Any], keys: list[str], text: str, where: str, faults: l
     data[keys[-1]] = value
 
 
-def _build(  # noqa: PLR0913 - the walk's whole state
+def _build(
     kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]
 ) -> Any:
     line = lines.get(place, 0)

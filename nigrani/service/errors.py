@@ -1,8 +1,8 @@
 """What the command tells its user in one line and an exit code.
 
-    Problem (1)      the input or the environment is at fault
-    ├── Usage (2)    the command line is
-    └── BadConfig (78)  a configuration or rule file is; sysexits' EX_CONFIG, which systemd does not restart
+Problem (1) the input or the environment is at fault
+├── Usage (2) the command line is
+└── BadConfig (78) a configuration or rule file is; sysexits' EX_CONFIG, which systemd does not restart
 """
 
 from __future__ import annotations

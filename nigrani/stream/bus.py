@@ -1,8 +1,8 @@
 """The bus: how batches of events get from one process to another, whatever carries them.
 
-At least once: what `publish` returned from is kept until a bound drops it, a reader gets again after a restart whatever it
-had not committed, and `event.id` tells the repeat. Nothing is dropped uncounted: for each group of readers, events
-published = delivered + `missed_events` + lag.
+At least once: what `publish` returned from is kept until a bound drops it; after a restart a reader gets again whatever
+it had not committed, and `event.id` tells the repeat. Nothing is dropped uncounted: for each group of readers, events
+published since it began = delivered + `missed_events` + lag.
 
     OSError
     └── BusError      the bus cannot be used as it is
@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 
 class BusError(OSError):
     """The bus cannot be used; the message says why and what to do."""
 
 
-class BusFull(BusError):
+class BusFull(BusError):  # noqa: N818 - a state that the caller expects, not a fault
     """No room for this batch, of which nothing was kept: the caller counts its events as lost, or offers it again."""
 
 
-class Batch(NamedTuple):
+class Batch(Struct, frozen=True, gc=False):
     """One record of the bus."""
 
     offset: int

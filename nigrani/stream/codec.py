@@ -30,4 +30,5 @@ def decode(line: bytes) -> AnyEvent:
     """The event of one line. Raises ValueError, with the path of the fault, for anything else."""
     if len(line) > MAX_LINE:
         raise ValueError(f"{len(line)} bytes are no event (at most {MAX_LINE})")
-    return _decoder.decode(line)
+    event: AnyEvent = _decoder.decode(line)
+    return event

@@ -1,6 +1,6 @@
 """The event: what an agent tells the detector, one JSON object each, and the registry of datasets.
 
-Keys are flat dotted names, Elastic Common Schema first, so that `jq`, a SIEM and a Sigma rule name a field alike. Each
+Keys are flat dotted names, Elastic Common Schema first: `jq`, a SIEM and a Sigma rule name a field alike. Each
 dataset is a typed structure under `events/`; decoding checks every type and length, so nothing behind the decoder meets a
 value of another shape. Each text field says by its type what privacy does to it before it leaves the host.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct, field
 
 SCHEMA_VERSION = 1

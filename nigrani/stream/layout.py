@@ -1,8 +1,10 @@
-"""The spool's directory: what it holds beside segments, whose it is, and what each group of readers has committed.
+"""The spool's directory: what it holds, whose it is, and what each group of readers has committed.
 
     spool.json                       format and version
     <offset>-<event number>.log      segments, see `segment`
     <group>.offset                   the group's place and its CRC-32, one line of text
+
+Directory mode 0700, files 0600: a spool is for its owner's eyes only.
 """
 
 from __future__ import annotations
@@ -28,17 +30,14 @@ _PLACE = re.compile(rb"((?:\d{20} ){4})([0-9a-f]{8})\n")
 
 
 def prepare(path: str | os.PathLike[str]) -> Path:
-    """The directory of a spool, made if need be, for its owner's eyes only. Raises BusError where it cannot be one."""
+    """The directory of a spool, made if need be. Raises BusError where it cannot be one."""
     directory = Path(path)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise PermissionError
         if not (directory / "spool.json").exists():
             _found(directory)
         existing(directory)
-        if directory.stat().st_mode & 0o077:
-            directory.chmod(0o700)
+        directory.chmod(0o700)
     except (FileExistsError, NotADirectoryError):
         raise BusError(f"{directory} is not a directory: remove the file, or choose another path") from None
     except PermissionError:
@@ -104,7 +103,7 @@ def read_place(path: Path) -> Place | None:
 
 
 def write_place(path: Path, place: Place) -> None:
-    """Commit, durably; on a full disk by overwriting the file, which has one length always, so that it needs no room."""
+    """Commit, durably; on a full disk by overwriting the file, whose length is always one, so that it needs no room."""
     numbers = b"".join(b"%020d " % number for number in place)
     text = numbers + b"%08x\n" % zlib.crc32(numbers)
     try:
@@ -117,7 +116,7 @@ def write_place(path: Path, place: Place) -> None:
 
 def _found(directory: Path) -> None:
     """Make an empty directory a spool. Another process may be doing the same."""
-    others = [name for name in os.listdir(directory) if not name.startswith(".") and name != "lost+found"]
+    others = [entry.name for entry in directory.iterdir() if entry.name[0] != "." and entry.name != "lost+found"]
     if others and not (directory / "spool.json").exists():
         raise BusError(f"{directory} holds other files, such as {others[0]}: give the spool a directory of its own")
     _replace(directory / "spool.json", json.dumps({"format": FORMAT, "version": VERSION}).encode() + b"\n")

@@ -1,7 +1,6 @@
-"""A JSON Schema (2020-12) of each dataset, generated from its structure: `python -m nigrani.stream.schema --check DIR`.
+"""A JSON Schema (2020-12) of each dataset, by `python -m nigrani.stream.schema --write DIR`.
 
-Descriptions are the docstrings of classes and fields; `x-privacy` is what privacy does to a text field before it leaves the
-host.
+Descriptions are the docstrings of classes and fields; `x-privacy` is what privacy does to a text field on its way out.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,7 +47,7 @@ def schema(dataset: str) -> dict[str, Any]:
 
 
 def privacy_classes(kind: type[Event]) -> dict[str, str]:
-    """The privacy class of each field that its type gives one, itself or as a list's item, by the field's name in JSON."""
+    """The privacy class of each field whose type, or whose items' type, gives one; by the field's name in JSON."""
     hints = typing.get_type_hints(kind, include_extras=True)
     found = ((field.encode_name, _privacy(hints[field.name])) for field in msgspec.structs.fields(kind))
     return {name: privacy for name, privacy in found if privacy}
@@ -96,7 +96,7 @@ def _meanings(module: ModuleType) -> dict[str, str]:
 def _documented(body: ast.AST) -> Iterator[tuple[str, str]]:
     """Each name that is assigned in a class or a module, with the string literal that follows it."""
     statements = getattr(body, "body", [])
-    for statement, following in zip(statements, statements[1:], strict=False):
+    for statement, following in pairwise(statements):
         match statement, following:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),

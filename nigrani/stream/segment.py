@@ -11,8 +11,8 @@ A record is a 32-byte header, big-endian, and its payload:
     payload
 
 The mark's first byte occurs in no UTF-8 text, so a search for the next record after a damaged one never stops inside a
-payload. A segment is named by the offset and the event number of its first record: how much was dropped before it, and how
-much is missing between it and the one before, is read off the names, and no counter can disagree with them.
+payload. A segment is named by the offset and the event number of its first record: how much was dropped before it, and
+how much is missing between it and the one before, is read off the names, and no counter can disagree with them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from nigrani.stream.bus import Place
 
@@ -32,13 +33,13 @@ _HEADER = struct.Struct(">4sIIIQQ")
 _BODY = struct.Struct(">IIQQ")
 HEADER_BYTES = _HEADER.size
 _CHECKED_FROM = _HEADER.size - _BODY.size
-CHUNK = 262_144
+CHUNK = 1 << 20
 """Bytes read at once; a longer record is read whole."""
 
 _NAME = re.compile(r"(\d{20})-(\d{20})\.log")
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """One sound record."""
 
     offset: int
@@ -48,13 +49,16 @@ class Record(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """One file."""
+    """One file, named by its first record."""
 
     offset: int
-    """Of its first record."""
     event: int
-    """Number of that record's first event."""
-    path: Path
+    directory: Path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.directory / f"{self.offset:020d}-{self.event:020d}.log"
 
 
 def pack(offset: int, event: int, count: int, payload: bytes) -> bytes:
@@ -90,23 +94,11 @@ def search(buffer: bytes, offset: int, event: int) -> tuple[int, Record] | None:
     return None
 
 
-def segment_path(directory: Path, offset: int, event: int) -> Path:
-    """The file of the segment that begins with this record."""
-    return directory / f"{offset:020d}-{event:020d}.log"
-
-
 def segments(directory: Path) -> list[Segment]:
     """The segments of a directory, oldest first."""
     with os.scandir(directory) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-    return list(_named(directory, names))
-
-
-def _named(directory: Path, names: list[str]) -> Iterator[Segment]:
-    for name in names:
-        match = _NAME.fullmatch(name)
-        if match:
-            yield Segment(int(match[1]), int(match[2]), directory / name)
+        names = (_NAME.fullmatch(entry.name) for entry in entries if entry.is_file(follow_symlinks=False))
+        return sorted(Segment(int(name[1]), int(name[2]), directory) for name in names if name)
 
 
 class Cursor:

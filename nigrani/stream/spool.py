@@ -1,10 +1,12 @@
 """The spool: a directory of segments, at once the embedded bus and the agent's store-and-forward buffer.
 
-One writer a directory; readers in any number of processes, which need nothing from it but its files. What was read stays
-until the byte bound drops the oldest segment, so a reader may go back; what a group lost is what was dropped before the
-group had it, and stands in `stat(path).groups`. A killed process loses nothing that `publish` returned from. A power
-failure loses what the fsync policy left open: nothing (`always`); what came in the 100 ms, at most 1 MiB, before the last
-`publish` or `flush` (`interval`); or what the kernel had not written yet (`never`).
+One writer a directory; readers in any number of processes, which need nothing from it but its files. What was read
+stays until the byte bound drops the oldest segment; what a group lost is what was dropped before the group had it, and
+stands in `stat(path).groups`.
+
+A killed process loses nothing that `publish` returned from. A power failure loses what the fsync policy left open:
+nothing (`always`); what was published since the last sync, at most 1 MiB or, while the writer publishes or flushes,
+100 ms (`interval`); or what the kernel had not written yet (`never`).
 """
 
 from __future__ import annotations
@@ -27,7 +29,6 @@ from nigrani.stream.segment import (
     pack,
     parse,
     search,
-    segment_path,
     segments,
 )
 
@@ -90,7 +91,7 @@ class Spool:
     ) -> SpoolWriter:
         """The writer of the spool at `path`, which is made where there is none.
 
-        max_bytes: of all segments together; beyond it the oldest segment is dropped. segment_bytes: of one segment, and so
+        max_bytes: of all segments together; beyond it the oldest is dropped. segment_bytes: of one segment, and so of
         the largest batch. Raises ValueError for a bad setting and BusError for a directory that cannot be used.
         """
         if fsync not in get_args(Fsync):
@@ -194,8 +195,9 @@ class SpoolWriter:
         while self._closed and self._closed_bytes + self._size + size > self._max_bytes:
             self._drop_oldest()
         try:
-            if os.writev(self._fd, (header, lines)) < size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = os.writev(self._fd, (header, lines))
+            if written < size:
+                raise OSError(errno.ENOSPC, f"{written} of {size} bytes written")  # noqa: TRY301 - one way back
         except OSError:
             os.ftruncate(self._fd, self._size)
             raise
@@ -208,6 +210,8 @@ class SpoolWriter:
                 self._drop_oldest()
             self._append(header, lines)
         except OSError as error:
+            if error.errno not in FULL:
+                raise
             raise BusFull(f"no room on the disk of {self._directory}: free some, or lower max_bytes") from error
 
     def _recover(self) -> None:
@@ -215,7 +219,7 @@ class SpoolWriter:
         found = segments(self._directory)
         end, size = _end(self._directory, found[-1]) if found else (Place(0, 0), 0)
         taken = [end, *(place for _, place in groups(self._directory) if place is not None)]
-        # A power failure can leave a group further than the log; were its offsets given again, it would skip new batches.
+        # A power failure can leave a group ahead of the log; were those offsets given again, it would skip new batches.
         self._offset = max(place.offset for place in taken)
         self._event = max(place.event for place in taken)
         if found and self._offset == end.offset:
@@ -250,7 +254,7 @@ class SpoolWriter:
             os.close(old)
 
     def _begin(self) -> None:
-        active = Segment(self._offset, self._event, segment_path(self._directory, self._offset, self._event))
+        active = Segment(self._offset, self._event, self._directory)
         self._fd = os.open(active.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         self._active, self._size, self._unsynced = active, 0, 0
         if self._fsync != "never":
@@ -324,7 +328,7 @@ class SpoolReader:
             raise ValueError(f"offset {offset} was not read yet: the position is {self.position}")
         done = list(takewhile(lambda mark: mark.offset <= offset, self._marks))
         if done:
-            _write_place(self._file, done[-1])
+            write_place(self._file, done[-1])
             for _ in done:
                 self._marks.popleft()
 
@@ -367,7 +371,7 @@ class SpoolReader:
 
 
 def stat(path: str | os.PathLike[str]) -> Stat:
-    """What a spool holds, by the numbers of its batches (`verify` reads them all). Raises BusError where there is none."""
+    """What a spool holds, by its batches' numbers; `verify` reads them all. Raises BusError where there is none."""
     directory = existing(path)
     first = _oldest(directory)
     found = segments(directory)

@@ -116,6 +116,11 @@ class TestTail:
         assert tail.threshold(1e-6) == np.inf
         assert tail.threshold(1.0) <= 1.0 or len(holdout) == 1
 
+    def test_the_least_of_differences_is_a_scale(self) -> None:
+        tail = Tail.fit([0.0] * 15 + [5e-324] * 5)
+        assert P_FLOOR <= tail.p(1.0) < 0.1
+        Tail.from_arrays(tail.arrays())
+
     def test_thresholds_beyond_the_floor_are_out_of_reach(self) -> None:
         tail = Tail.fit(np.arange(100.0))
         assert tail.threshold(P_FLOOR / 2) == np.inf
@@ -190,8 +195,8 @@ class TestQuantiles:
     def test_rarity_grows_outwards(self, values: list[float], asked: list[float]) -> None:
         usual = Quantiles.fit(np.array(values)[:, np.newaxis])
         middle = usual.describe(0, 0.0).p50
-        near, far = sorted(asked, key=lambda value: abs(value - middle))
-        assume((near - middle) * (far - middle) > 0)
+        assume((asked[0] >= middle) == (asked[1] >= middle))
+        near, far = sorted(asked, reverse=asked[0] < middle)
         assert 1 <= usual.describe(0, near).once_in <= usual.describe(0, far).once_in <= len(values) + 1
 
     def test_once_in_n_is_true_of_continuous_values(self) -> None:

@@ -50,8 +50,14 @@ SEL = "  sel:\n    event.action: x\n"
         ("  sel:\n    event.action: []\n  condition: sel", "3: the list of values is empty"),
         ("  sel:\n    event.action: {a: b}\n  condition: sel", "3: a value is a list or a map"),
         ("  sel:\n    event.action: [[a]]\n  condition: sel", "3: a value is a list or a map"),
-        ("  sel:\n    event.acton: a\n  condition: sel", "3: unknown field `event.acton`; did you mean `event.action`?"),
-        ("  sel:\n    event.action|contain: a\n  condition: sel", "3: unknown modifier `contain`; did you mean `contains`?"),
+        (
+            "  sel:\n    event.acton: a\n  condition: sel",
+            "3: unknown field `event.acton`; did you mean `event.action`?",
+        ),
+        (
+            "  sel:\n    event.action|contain: a\n  condition: sel",
+            "3: unknown modifier `contain`; did you mean `contains`?",
+        ),
         ("  sel:\n    event.action|: a\n  condition: sel", "3: unknown modifier ``"),
         ("  sel:\n    event.action|re: 5\n  condition: sel", "3: a pattern is not text"),
         ("  sel:\n    event.action|re: '['\n  condition: sel", "3: RE2 refuses the pattern '['"),

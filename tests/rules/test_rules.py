@@ -1,8 +1,8 @@
 """Every shipped rule, on events that it must tell of and on events that it must not.
 
-`<domain>/<rule>/match/*.ndjson` and `<domain>/<rule>/nomatch/*.ndjson` hold one sequence of events each, for the rule file
-`rules/<domain>/<rule>.yml`. An event is as on the wire; `nigrani.new` and `p_value` stand beside its fields. In a match
-sequence each event must be told of where the file has no correlation, and some event where it has.
+For the rule file `rules/<domain>/<rule>.yml`, `<domain>/<rule>/match/*.ndjson` and `<domain>/<rule>/nomatch/*.ndjson`
+hold one sequence of events each. An event is as on the wire; `nigrani.new` and `p_value` stand beside its fields. In a
+match sequence each event must be told of where the file has no correlation, and some event where it has.
 """
 
 import json
@@ -20,7 +20,9 @@ RULES = HERE.parents[1] / "rules"
 FILES = sorted(RULES.rglob("*.yml"))
 SEQUENCES = sorted(HERE.rglob("*.ndjson"))
 
-DISCONNECTS = re.compile(r"\b(unplug|disconnect|power (it )?off|switch (it )?off|shut (it )?down|isolate)\b", re.IGNORECASE)
+DISCONNECTS = re.compile(
+    r"\b(unplug|disconnect|power (it )?off|switch (it )?off|shut (it )?down|isolate)\b", re.IGNORECASE
+)
 
 
 def hits(rules: RuleSet, sequence: Path) -> list[list[Hit]]:

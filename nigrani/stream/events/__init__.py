@@ -12,6 +12,19 @@ from nigrani.stream.events.hl7 import Hl7Message
 from nigrani.stream.events.session import NetworkSession
 from nigrani.stream.events.status import AgentStatus
 
+__all__ = [
+    "DATASETS",
+    "AgentStatus",
+    "AiInference",
+    "AnyEvent",
+    "DicomAssociation",
+    "FhirInteraction",
+    "Hl7Message",
+    "NetworkDns",
+    "NetworkFlow",
+    "NetworkSession",
+]
+
 AnyEvent = (
     NetworkFlow
     | NetworkDns

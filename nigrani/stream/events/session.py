@@ -14,7 +14,7 @@ class NetworkSession(Conversation, kw_only=True, tag="network.session"):
     action: Word = field(name="event.action", default="")
     """The protocol's own command: GET, client_hello, INVITE, write, CONNECT, AS-REQ, REQUEST, …"""
     status: Word = field(name="nigrani.session.status", default="")
-    """The protocol's own result: an HTTP or SIP status, an NTSTATUS as eight hexadecimal digits, a Kerberos error code."""
+    """The protocol's own result: HTTP or SIP status, NTSTATUS as eight hexadecimal digits, Kerberos error code."""
     outcome: Word = field(name="event.outcome", default="")
     """success, failure, or empty while not known."""
     size: Count = field(name="nigrani.session.bytes", default=0)

@@ -1,0 +1,52 @@
+"""Run the detector: events from the embedded bus in, alerts and Prometheus metrics out, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+from types import FrameType
+
+from detector.config import DetectorConfig
+from nigrani.service.config import load
+from nigrani.service.endpoint import Endpoint
+from nigrani.service.errors import Problem
+from nigrani.service.key import state_folder
+from nigrani.service.notify import notify
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--config", metavar="FILE", type=Path, help="detector.yaml")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one setting")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    from detector.service import Service  # noqa: PLC0415 - numpy is loaded only once the configuration stands
+    from nigrani.stream.spool import SpoolReader  # noqa: PLC0415 - as above
+
+    config = load(DetectorConfig, options.config, options.set)
+    path = config.bus.path or state_folder() / "bus"
+    try:
+        reader = SpoolReader(path, config.bus.group)
+    except (OSError, ValueError) as error:
+        raise Problem(str(error)) from None
+    service = Service(config, reader)
+    endpoint = Endpoint(service.metrics.registry, config.metrics.listen)
+    stopping = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    notify("READY=1")
+    while not stopping:
+        service.step(timeout=0.5)
+        notify("WATCHDOG=1")
+    notify("STOPPING=1")
+    service.close()
+    endpoint.close()
+    return 0

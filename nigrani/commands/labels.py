@@ -1,0 +1,71 @@
+"""What is known to have happened in a recording, held against the alerts that it led to."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from agent.privacy import Tokens
+from nigrani.service.errors import Problem
+from nigrani.service.key import site_key, state_folder
+
+if TYPE_CHECKING:
+    from detector.alert import Alert
+
+GRACE = 180.0
+"""Seconds after an attack's end within which its alert may come."""
+
+
+class Labels:
+    """The attacks of a recording, each from one device at one time."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        tokens = Tokens(site_key(state_folder() / "site.key").value)
+        self.attacks = data["attacks"]
+        self.phases = {phase["name"]: phase for phase in data["phases"]}
+        self.devices = {
+            tokens.of("ip", ipaddress.ip_address(host["address"]).packed): host for host in data.get("hosts", [])
+        }
+        self._alerts: list[Alert] = []
+
+    @classmethod
+    def load(cls, path: Path) -> Labels:
+        """The labels of a file. Raises Problem where it is none."""
+        try:
+            return cls(yaml.safe_load(path.read_bytes()))
+        except OSError as error:
+            raise Problem(f"{path}: {error.strerror or error}") from None
+        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+            raise Problem(f"{path}: not the labels of a recording: {error}") from None
+
+    def note(self, alert: Alert) -> None:
+        """Remember an alert."""
+        self._alerts.append(alert)
+
+    def found(self, attack: dict[str, Any]) -> list[Alert]:
+        """The alerts about the attack's device while it went on."""
+        return [
+            alert
+            for alert in self._alerts
+            if attack["start"] - 60 <= alert.when.timestamp() <= attack["end"] + GRACE
+            and self.devices.get(alert.device, {}).get("address") == attack["attacker"]
+        ]
+
+    def false_alarms(self) -> list[Alert]:
+        """The alerts before the first attack."""
+        return [alert for alert in self._alerts if alert.when.timestamp() < self.phases["attacks"]["start"]]
+
+    def verdict(self) -> list[str]:
+        """One line an attack, and one on false alarms."""
+        lines = []
+        for attack in self.attacks:
+            titles = list(dict.fromkeys(alert.title for alert in self.found(attack)))
+            told = "; ".join(titles) if titles else "NOT FOUND"
+            lines.append(f"{attack['name']:<20} by {attack['attacker_name']:<8} {told}")
+        benign = self.phases.get("benign")
+        minutes = (benign["end"] - benign["start"]) / 60 if benign else 0.0
+        lines.append(f"{len(self.false_alarms())} alerts in {minutes:.0f} benign minutes that were not learnt from")
+        return lines

@@ -1,0 +1,76 @@
+"""Captures and log files to alerts, in one process: agent and detector without a bus between them.
+
+Without --baseline only rules alert. Exit code 1 where there were alerts or a file could not be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.config import AgentConfig
+from agent.replay import Replay, fingerprint, open_input
+from agent.setup import make_pipeline, make_privacy
+from detector.commands import score
+from detector.setup import load_knowledge, load_rules
+from nigrani.service.config import load
+from nigrani.service.errors import Problem
+from nigrani.service.progress import Progress
+
+if TYPE_CHECKING:
+    from detector.engine import Engine
+    from nigrani.stream.event import Event
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a capture or a log file")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="agent.yaml")
+    score.options(parser)
+
+
+class _Straight:
+    """The way from the agent's pipeline into the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def write(self, events: list[Event]) -> None:
+        """Feed the events, in order."""
+        for event in events:
+            self._engine.feed(event)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replay the files."""
+    from detector.engine import Engine  # noqa: PLC0415 - numpy is loaded only where something is scored
+
+    config = load(AgentConfig, options.config)
+    failed = False
+    sources = []
+    paths = []
+    for path in options.files:
+        try:
+            sources.append(open_input(path))
+            paths.append(path)
+        except Problem as problem:
+            failed = True
+            sys.stderr.write(f"nigrani: {problem}\n")
+    if not sources:
+        return 1
+    knowledge = load_knowledge(options.baseline, options.trust) if options.baseline else None
+    printer = score.Printer(json=options.json)
+    engine = Engine(load_rules(options.rules), printer, knowledge, options.false_alarms_per_week)
+    if knowledge is None:
+        sys.stderr.write("nigrani: no baseline: rules alone, and none of those that ask what is new\n")
+    pipeline = make_pipeline(config, make_privacy(config, fingerprint(paths), options.config), _Straight(engine))
+    replay = Replay(sources, pipeline)
+    with Progress("replay") as bar:
+        replay.run(lambda done, total, _when: bar.show(done, total))
+    engine.close()
+    for name, count in sorted(replay.faults.items()):
+        sys.stderr.write(f"nigrani: {name.replace('_', ' ')}: {count}\n")
+    sys.stderr.write(f"nigrani: {pipeline.events} events, {printer.count} alerts\n")
+    return 1 if failed or printer.count else 0
