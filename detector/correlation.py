@@ -1,8 +1,8 @@
 """Correlations: how many events, or how many different values, one group showed within a sliding window.
 
 Time is the events' own. A window slides in steps of about 1/120 of its length, of a second at least, and never spans
-more than its length; what comes late counts as long as it is within the window that ends at the group's newest event. A rule
-tells of a group once, and again only when a whole window has passed.
+more than its length; what comes late counts as long as it is within the window that ends at the group's newest event. A
+rule tells of a group once, and again only when a whole window has passed.
 
 State is bounded: the group not seen for longest is forgotten at the cap. Groups are not forgotten by time, for the
 clock of one device says nothing about the events of another.

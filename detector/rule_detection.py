@@ -21,6 +21,9 @@ from detector.rule_tree import Node, compile_pattern
 MAX_CONDITION = 2000
 MAX_BRACKETS = 24
 
+FILTER_PREFIX = "_filt_"
+"""Of the selections that pySigma brings into a rule from a filter."""
+
 Keys = tuple[str | int, ...]
 
 PYSIGMA_ERRORS = (SigmaError, AttributeError, TypeError, KeyError, ValueError, IndexError, RecursionError)
@@ -62,7 +65,7 @@ def unused_selections(detections: SigmaDetections) -> list[str]:
     used: set[str] = set()
     for parsed in detections.parsed_condition:
         used |= set(_identifiers(parsed.parse(postprocess=False), detections))
-    return [name for name in detections.detections if name not in used]
+    return [name for name in detections.detections if name not in used and not name.startswith(FILTER_PREFIX)]
 
 
 def pysigma_fault(document: Document, error: Exception) -> Fault:

@@ -29,7 +29,7 @@ class Program:
         names["__builtins__"] = {}
         checks = "".join(f"    lambda event, extra: {test.source()},\n" for test in tests)
         source = f"{_Function(conditions).source()}\nchecks = (\n{checks})\n"
-        exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 the source holds our own words only, see condition.py
+        exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 the source holds our own words only, see rule_tree.py
         self.source = source
         self.match: Callable[[Event, Extra], tuple[int, ...]] = names["match"]  # type: ignore[assignment]
         self._checks: dict[Test, Callable[[Event, Extra], object]] = dict(zip(tests, names["checks"], strict=True))  # type: ignore[call-overload]
@@ -66,7 +66,7 @@ class _Function:
 
     def __init__(self, conditions: Sequence[Node]) -> None:
         self._conditions = conditions
-        users = Counter(test for node in conditions for test in set(_tests(node)))
+        users = Counter(test for node in conditions for test in dict.fromkeys(_tests(node)))
         operands = Counter(test.operand for test in users if test.operand.endswith(".lower()"))
         self._operands = _named("text", [operand for operand, count in operands.items() if count > 1])
         self._tests = _named("test", [t for t, count in users.items() if count > 1 and t.cost <= HOISTED_COST])

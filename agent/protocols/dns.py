@@ -67,15 +67,16 @@ class Dns(Parser):
         framer = self._streams.get(direction)
         if framer is None:
             streamed = _is_stream(payload)
-            if not streamed and _is_message(payload, 0):
-                self._guesses.pop(direction, None)
+            framer = self._guesses.pop(direction, None)
+            if not streamed and (_is_plain(payload, 0) or (framer is None and _is_message(payload, 0))):
                 self._tell(payload, 0, length, when)
                 return 0
-            framer = self._guesses.get(direction)
             if framer is None:
                 if not streamed and len(payload) >= 2 + HEADER:
                     return self._pass_over()
-                framer = self._guesses[direction] = Framer(2, 2 + HEADER + LONGEST_NAME + 4, _size_of)
+                framer = Framer(2, 2 + HEADER + LONGEST_NAME + 4, _size_of)
+            self._known = self._known or streamed
+            (self._streams if streamed or len(payload) == 2 else self._guesses)[direction] = framer
         for message, size in framer.feed(payload, length):
             if not _is_message(message, 2):
                 self.gap(direction)
@@ -133,18 +134,23 @@ def _is_message(payload: bytes, at: cython.Py_ssize_t) -> bool:
     return bool(questions <= 255) and payload[at + 6] < 16 and _name_end(payload, at + HEADER) != 0
 
 
+def _is_plain(payload: bytes, at: int) -> bool:
+    """Whether the header at `at` has one question, whole and of a class in use (RFC 1035 §3.2.4, RFC 6762 §5.4)."""
+    if payload[at + 4 : at + 6] != b"\0\1" or not _is_message(payload, at):
+        return False
+    end = _name_end(payload, at + HEADER)
+    return end + 4 <= len(payload) and not payload[end + 2] & 0x7F and payload[end + 3] in (1, 3, 255)
+
+
 def _is_common(payload: bytes, at: int) -> bool:
-    """Whether the header at `at` is plain, and its one question is of a host-like name, a common type and class IN."""
-    counts = payload[at + 4 : at + 12]
-    if len(counts) < 8 or counts[0] or counts[1] != 1 or counts[2] or counts[4] or counts[6]:
+    """Whether what is at `at` is plain and everyday: few records, a host-like name, a common type."""
+    if not _is_plain(payload, at) or payload[at + 6] or payload[at + 8] or payload[at + 10]:
         return False
     flags, low = payload[at + 2], payload[at + 3]
     if flags & 0x78 or low & 0x40 or (not flags & 0x80 and (low & 15 or flags & 4)):
         return False
     end = _name_end(payload, at + HEADER)
-    if end < at + HEADER + 4 or end + 4 > len(payload) or payload[end - 1]:
-        return False
-    if payload[end] or payload[end + 1] not in COMMON_TYPES or payload[end + 2] & 0x7F or payload[end + 3] != 1:
+    if end < at + HEADER + 3 or payload[end - 1] or payload[end] or payload[end + 1] not in COMMON_TYPES:
         return False
     return _HOST_CHARACTERS.issuperset(str(_question(payload, at + HEADER)["question"]))
 

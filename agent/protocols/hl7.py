@@ -172,12 +172,12 @@ class Hl7(Parser):
     def cut(self) -> list[Fact]:
         """See `Parser.cut`; a message whose end the snap length cut off is told at last."""
         side: _Side
+        fresh, self.fresh = self.fresh, []
         for direction, side in enumerate(self._sides):
             if side.cut:
                 self._close(direction)
-        repeats = super().cut()
-        fresh, self.fresh = self.fresh, []
-        return fresh + repeats
+        late, self.fresh = self.fresh, fresh
+        return late + super().cut()
 
     def _start(self, side: _Side, payload: bytes, position: int) -> int:
         """Find the next start block; the payload's end where there is none."""

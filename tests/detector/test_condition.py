@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sigma.rule import SigmaDetections
 
@@ -277,6 +277,7 @@ def test_depth_is_bounded() -> None:
         conditions.read(deep.parsed_condition[0].parsed)
 
 
+@settings(deadline=None)
 @given(pattern=st.text("ab*?", max_size=8), text=st.text("abAB", max_size=8))
 def test_wildcards_match_what_they_say(pattern: str, text: str) -> None:
     """Against the textbook recursion, absent text apart."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import correlation
@@ -124,6 +124,7 @@ class TestOrder:
         assert len(hits(counted, events)) == 1
         assert counted.forgotten.late == LATE_RUN - 1
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 5)), max_size=60))
     def test_agrees_with_counting_by_hand(self, arrivals: list[tuple[int, int]]) -> None:
         counted = counting(limit=10)

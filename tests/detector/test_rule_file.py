@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector.rule_file import MAX_BYTES, MAX_DEPTH, documents, read_bytes, rule_files
@@ -75,6 +75,7 @@ def test_byte_order_mark() -> None:
     assert documents(HERE, b"\xef\xbb\xbftitle: x\n")[0][0].data == {"title": "x"}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 @example(b"? \n")
 @example(b"%TAG ! tag:x,2000:\n---\na: !b c\n")
@@ -86,6 +87,7 @@ def test_any_bytes_are_documents_or_faults(content: bytes) -> None:
     assert all(fault.path == HERE for fault in faults)
 
 
+@settings(deadline=None)
 @given(st.text("ab:-[]{}&*!?|>'\"#%@` \n\t0.", max_size=120))
 def test_any_yaml_like_text_is_documents_or_faults(text: str) -> None:
     documents(HERE, text.encode())

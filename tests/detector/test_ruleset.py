@@ -123,6 +123,11 @@ def test_filters_suppress(tmp_path: Path) -> None:
     assert rules.match(association(calling_ae="RESEARCH1"), Extra(new=("calling_ae",)))
 
 
+def test_a_selection_that_a_filter_does_not_use_is_no_concern_of_its_rules(tmp_path: Path) -> None:
+    rules = load(tmp_path, SIMPLE, FILTER.replace("condition", "spare: {dicom.calling_ae: X}\n  condition"))
+    assert not rules.warnings
+
+
 def test_filters_of_any_rule(tmp_path: Path) -> None:
     rules = load(tmp_path, SIMPLE, FILTER.replace("[query]", "any"), NEW)
     extra = Extra(new=("calling_ae",))
