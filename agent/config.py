@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Privacy:
     """Zone → networks. Private address space is `internal` where nothing else is said, the rest `internet`."""
     ae_titles: tuple[str, ...] = ()
     """AE titles that leave as they are; all others as tokens."""
-    domains: str = "suffix"
+    domains: Literal["token", "suffix", "full"] = "suffix"
     """How much of a DNS name leaves: `token`, `suffix` (the last two labels) or `full`."""
 
 
@@ -38,7 +39,7 @@ class Bus:
     """Its folder. Default: `bus` in the state folder."""
     max_bytes: int = 1 << 30
     """Beyond it the oldest segment goes, counted."""
-    fsync: str = "interval"
+    fsync: Literal["always", "interval", "never"] = "interval"
     """`always`, `interval` (100 ms or 1 MiB) or `never`."""
 
 

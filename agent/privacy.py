@@ -92,7 +92,7 @@ class Tokens:
 class Privacy:
     """Raw records to events."""
 
-    def __init__(  # noqa: PLR0913 - each is one line of the site's policy
+    def __init__(
         self,
         key: bytes,
         *,

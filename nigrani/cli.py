@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nigrani import __version__
-from nigrani.service import log
 from nigrani.service.errors import Problem
 
 
@@ -65,10 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module = importlib.import_module(verb.module)
     own = argparse.ArgumentParser(prog=" ".join(("nigrani", *verb.words)), description=module.__doc__,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    own.add_argument("--verbose", action="store_true", help="say more on standard error")
     module.arguments(own)
     options = own.parse_args(words[len(verb.words) :])
-    log.start(verbose=options.verbose)
     try:
         return int(module.run(options))
     except Problem as problem:

@@ -129,9 +129,11 @@ def _is_message(payload: bytes, at: cython.Py_ssize_t) -> bool:
     if len(payload) < at + HEADER or payload[at + 2] >> 3 & 15 > 6:
         return False
     questions: cython.int = payload[at + 4] << 8 | payload[at + 5]
+    if payload[at + 6] >= 16:
+        return False
     if not questions:  # an mDNS answer, or a refusal that repeats nothing
-        return bool(payload[at + 2] & 0x80)
-    return bool(questions <= 255) and payload[at + 6] < 16 and _name_end(payload, at + HEADER) != 0
+        return bool(payload[at + 2] & 0x80 and (payload[at + 6] or payload[at + 7] or payload[at + 3] & 15))
+    return bool(questions <= 255) and _name_end(payload, at + HEADER) != 0
 
 
 def _is_plain(payload: bytes, at: int) -> bool:

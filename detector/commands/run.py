@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from detector.config import DetectorConfig
+from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.endpoint import Endpoint
 from nigrani.service.errors import Problem
@@ -17,6 +18,7 @@ from nigrani.service.notify import notify
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    parser.add_argument("--verbose", action="store_true", help="say more on standard error")
     parser.add_argument("--config", metavar="FILE", type=Path, help="detector.yaml")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one setting")
 
@@ -26,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from detector.service import Service  # noqa: PLC0415 - numpy is loaded only once the configuration stands
     from nigrani.stream.spool import SpoolReader  # noqa: PLC0415 - as above
 
+    log.start(verbose=options.verbose)
     config = load(DetectorConfig, options.config, options.set)
     path = config.bus.path or state_folder() / "bus"
     try:

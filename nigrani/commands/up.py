@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from detector.config import DetectorConfig
 from nigrani.commands.labels import Labels
+from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.endpoint import Endpoint
 from nigrani.service.errors import Problem
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    parser.add_argument("--verbose", action="store_true", help="say more on standard error")
     parser.add_argument("--replay", metavar="FILE", nargs="+", type=Path, default=[], help="captures and logs to read")
     parser.add_argument("--once", action="store_true", help="end once everything is judged")
     parser.add_argument("--state", metavar="DIR", type=Path, help="keep keys, bus, baseline and alerts there")
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         raise Problem("--once needs --replay: live traffic has no end")
     if options.state:
         os.environ["NIGRANI_STATE"] = str(options.state.absolute())
+    log.start(verbose=options.verbose)
     config = load(DetectorConfig, options.config, options.set)
     labels = Labels.load(options.labels) if options.labels else None
     from detector.service import Service  # noqa: PLC0415 - numpy is loaded only once the options stand

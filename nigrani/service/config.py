@@ -7,17 +7,18 @@ the command line (`--set meter.capacity=4096`). An unknown key is a fault.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import yaml
 
 from nigrani.service.errors import BadConfig, Fault, Problem
+
+if TYPE_CHECKING:
+    import yaml
 
 MAX_BYTES = 1 << 20
 _PREFIX = "NIGRANI__"
@@ -50,6 +51,8 @@ def load(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> _T
 
 
 def _read(path: Path, lines: _Lines, faults: list[Fault]) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - loaded only where there is a file: an agent's start is counted in milliseconds
+
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -76,6 +79,8 @@ def _read(path: Path, lines: _Lines, faults: list[Fault]) -> dict[str, Any]:
 
 
 def _lines_of(node: yaml.Node, place: tuple[str, ...], lines: _Lines) -> None:
+    import yaml  # noqa: PLC0415 - as in _read
+
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*place, str(key.value))
@@ -91,6 +96,8 @@ def _override(text: str) -> tuple[str, list[str], str]:
 
 
 def _put(data: dict[str, Any], keys: list[str], text: str, where: str, faults: list[Fault]) -> None:
+    import yaml  # noqa: PLC0415 - as in _read
+
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -117,6 +124,8 @@ def _build(
     for key, value in data.items():
         here = (*place, str(key))
         if key not in known:
+            import difflib  # noqa: PLC0415 - as in _read
+
             near = difflib.get_close_matches(str(key), known, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
             faults.append(Fault(path, lines.get(here, line), f"unknown setting {'.'.join(here)}", remedy))
@@ -140,7 +149,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _convert(  # noqa: PLR0913 - as above
+def _convert(
     hint: Any, value: Any, here: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]
 ) -> Any:
     try:

@@ -1,8 +1,8 @@
 """The event: what an agent tells the detector, one JSON object each, and the registry of datasets.
 
-Keys are flat dotted names, Elastic Common Schema first: `jq`, a SIEM and a Sigma rule name a field alike. Each
-dataset is a typed structure under `events/`; decoding checks every type and length, so nothing behind the decoder meets a
-value of another shape. Each text field says by its type what privacy does to it before it leaves the host.
+Keys are flat dotted names, Elastic Common Schema first: `jq`, a SIEM and a Sigma rule name a field alike. Each dataset is
+a typed structure under `events/`; decoding checks every type and length, so nothing behind the decoder meets a value of
+another shape. Each text field says by its type what privacy does to it before it leaves the host.
 """
 
 from __future__ import annotations

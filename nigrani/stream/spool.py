@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
 from nigrani.stream.bus import Batch, BusFull, Place
 from nigrani.stream.layout import FULL, existing, group_file, groups, lock, prepare, read_place, write_place
@@ -182,6 +182,12 @@ class SpoolWriter:
             os.close(self._fd)
             os.close(self._lock)
             self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def _first(self) -> Segment:

@@ -11,7 +11,7 @@ class DicomAssociation(Conversation, kw_only=True, tag="dicom.association"):
     """One kind of act on one association: its negotiation (PS3.8 §9.3) or a DIMSE command (PS3.7 §9.3)."""
 
     action: Word = field(name="event.action")
-    """associate-rq, associate, reject, abort, release; c-echo, c-store, c-find, c-get, c-move, n-…; `-rsp` in responses."""
+    """associate-rq, associate, reject, abort, release; c-echo, c-store, c-find, …; `-rsp` on responses."""
     calling_ae: AeTitle = field(name="dicom.calling_ae", default="")
     called_ae: AeTitle = field(name="dicom.called_ae", default="")
     sop_class: Word = field(name="dicom.sop_class", default="")

@@ -1,0 +1,63 @@
+"""Watch network interfaces: packets to events on the embedded bus, until told to stop.
+
+Needs CAP_NET_RAW. Metrics are served on `metrics.listen`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+from types import FrameType
+
+from agent.config import AgentConfig
+from nigrani.service import log
+from nigrani.service.config import load
+from nigrani.service.errors import BadConfig, Fault, Problem
+from nigrani.service.key import state_folder
+from nigrani.service.notify import notify
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--config", metavar="FILE", type=Path, help="agent.yaml")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one setting")
+    parser.add_argument("--verbose", action="store_true", help="say more on standard error")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    from agent.service import AgentService  # noqa: PLC0415 - only once the options stand
+    from nigrani.service.endpoint import Endpoint  # noqa: PLC0415 - as above
+    from nigrani.stream.spool import Spool  # noqa: PLC0415 - as above
+
+    log.start(verbose=options.verbose)
+    config = load(AgentConfig, options.config, options.set)
+    if not config.interfaces:
+        where = str(options.config or "configuration")
+        raise BadConfig([Fault(where, 0, "no interface to watch", "set interfaces, such as [eth0]")])
+    try:
+        spool = Spool.open(
+            config.bus.path or state_folder() / "bus", max_bytes=config.bus.max_bytes, fsync=config.bus.fsync
+        )
+    except (OSError, ValueError) as error:
+        raise Problem(str(error)) from None
+    service = AgentService(config, spool, options.config)
+    endpoint = Endpoint(service.registry, config.metrics.listen)
+    stopping = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    notify("READY=1")
+    while not stopping:
+        service.step()
+        notify("WATCHDOG=1")
+    notify("STOPPING=1")
+    service.close()
+    spool.close()
+    endpoint.close()
+    return 0
