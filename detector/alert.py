@@ -31,11 +31,13 @@ class Reason(Struct, frozen=True):
     """How many minutes the usual rests on."""
 
     def __str__(self) -> str:
-        whose = "this device" if self.own else "the site (this device has no history)"
-        return (
-            f"{number(self.value)} {self.feature} in a minute; usual for {whose}: "
-            f"{number(self.p50)}, p99 {number(self.p99)}; as high at most once in {self.once_in} of its minutes"
+        whose = "this device" if self.own else "the site, for this device has no history"
+        rare = (
+            f"never so high in {self.minutes} minutes learnt"
+            if self.once_in > self.minutes
+            else f"as high once in {self.once_in} minutes"
         )
+        return f"{number(self.value)} {self.feature} (usual {number(self.p50)}, p99 {number(self.p99)}; {rare} of {whose})"
 
 
 class Alert(Struct, kw_only=True):
@@ -55,6 +57,8 @@ class Alert(Struct, kw_only=True):
     description: str = ""
     because: list[str] = msgspec.field(default_factory=list)
     """What the rule matched on, in words."""
+    about: list[str] = msgspec.field(default_factory=list)
+    """Who did it to whom, as far as the last event tells."""
     reasons: list[Reason] = msgspec.field(default_factory=list)
     attack: list[str] = msgspec.field(default_factory=list)
     atlas: list[str] = msgspec.field(default_factory=list)
@@ -104,6 +108,7 @@ class Alert(Struct, kw_only=True):
             "remediation": {"desc": " ".join(self.first_steps), "references": [self.runbook] if self.runbook else []},
             "unmapped": {
                 "because": self.because,
+                "about": self.about,
                 "reasons": [msgspec.to_builtins(reason) for reason in self.reasons],
                 "reasons_text": [str(reason) for reason in self.reasons],
                 "first_steps": self.first_steps,
@@ -120,7 +125,9 @@ class Alert(Struct, kw_only=True):
         when = self.when.strftime("%Y-%m-%d %H:%M:%S UTC")
         zone = f" ({self.zone})" if self.zone else ""
         lines = [f"{self.severity.upper()}  {self.title}", f"  device  {self.device}{zone}   {when}   id {self.id}"]
-        lines += [f"  why     {line}" for line in (*self.because, *map(str, self.reasons))]
+        lines += [f"  why     {line}" for line in self.because]
+        lines += [f"  who     {line}" for line in self.about]
+        lines += [f"  {'minute' if self.because else 'why   '}  {reason}" for reason in self.reasons]
         if self.p_value is not None:
             lines.append(
                 f"  sure    p = {self.p_value:.1g}; about {self.false_alarms_per_week:.2g} benign minutes a week are as"
@@ -129,6 +136,8 @@ class Alert(Struct, kw_only=True):
         techniques = [*self.attack, *self.atlas]
         if techniques:
             lines.append(f"  tactic  {', '.join(techniques)}" + (f"   [{self.matrix}]" if self.matrix else ""))
+        if self.false_positives:
+            lines.append(f"  unless  {self.false_positives[0]}")
         lines += [f"  {'do' if number == 0 else '  '}      {step}" for number, step in enumerate(self.first_steps)]
         return "\n".join(lines)
 

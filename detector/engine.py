@@ -25,6 +25,7 @@ from detector.ruleset import RuleSet
 from detector.seen import Seen
 from detector.usual import Usual
 from detector.windows import LATENESS, Windows
+from detector.words import about, in_words
 from nigrani.stream.event import Event
 from nigrani.stream.events import NetworkFlow
 
@@ -147,7 +148,7 @@ class Engine:
                     if len(self._batch) >= BATCH:
                         self._score()
         for hit in self.rules.match(event, extra):
-            self._rule(hit, window)
+            self._rule(hit, window, event)
         if self.windows.due():
             self._close(everything=False)
 
@@ -209,13 +210,13 @@ class Engine:
             )
         )
 
-    def _rule(self, hit: Hit, window: Window | None) -> None:
+    def _rule(self, hit: Hit, window: Window | None, event: Event) -> None:
         rule = hit.rule
         if rule.level not in MINIMUM_LEVELS:
             self.counters.quiet_hits += 1
             return
         because = [hit.threshold] if hit.threshold else []
-        because += [f"{field} = {value}" for field, value in hit.because]
+        because += [in_words(field, value) for field, value in hit.because]
         reasons: list[Reason] = []
         knowledge = self._knowledge
         if knowledge is not None and window is not None and window.device == hit.host:
@@ -235,6 +236,7 @@ class Engine:
                 source="rule",
                 description=rule.description,
                 because=because,
+                about=about(event),
                 reasons=reasons,
                 attack=list(rule.attack),
                 atlas=list(rule.atlas),

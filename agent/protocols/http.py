@@ -46,6 +46,7 @@ _Kind = tuple[Interaction | str, str, int, str, str]
 """Interaction or media type, method, status, authorization and client: the fields of a fact."""
 _HEAD, _CHUNK, _TRAILER = range(3)
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_PRINTABLE = bytes(range(0x20, 0x7F))
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
 
 
@@ -89,7 +90,7 @@ def starts(payload: bytes) -> bool:
     end = payload.find(b"\n")
     if end >= 0:
         return payload[:end].rstrip(b"\r")[-9:-1] == b" HTTP/1."
-    return target.startswith((b"/", b"http://", b"https://"))
+    return target.startswith((b"/", b"http://", b"https://")) and not payload[:64].translate(None, _PRINTABLE)
 
 
 @lru_cache(_KEPT_VALUES)
@@ -235,7 +236,7 @@ class Http(Parser):
         self._client = -1
         """The direction that requests go in, once it is known."""
         self._unanswered = False
-        """Responses were lost: those that wait may wait for ever."""
+        """What waits may wait for ever: the next responses may belong to others."""
         self._done = False
         self._when = 0
         self._kinds: dict[_Kind, dict[str, object]] = {}
@@ -264,6 +265,7 @@ class Http(Parser):
                     position = _walk_chunk(side, payload, position)
         except ValueError:
             side.lose(_STRAYS if side.proven else 0)
+            self._unanswered = True
         if self._done:
             return DONE
         if position < length and not side.lost:
@@ -280,10 +282,14 @@ class Http(Parser):
         if not side.held:
             while position < len(payload) and payload[position] in b"\r\n":
                 position += 1
+            if position == len(payload):
+                return position
+            if not payload[position : position + 1].isalpha():
+                raise ValueError("no head begins so")
         data = side.held + payload[position : position + _KEPT_HEAD - len(side.held)]
         lines = data.split(b"\n", _KEPT_LINES)
         cut = len(payload) < length or len(data) == _KEPT_HEAD or len(lines) > _KEPT_LINES
-        if len(lines) > 1 or (cut and data):
+        if cut or len(lines) > 1:
             head: Head = Head()
             end = read_head(head, lines)
             if end:

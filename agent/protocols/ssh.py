@@ -57,13 +57,12 @@ class Ssh(Parser):
 
     def _identify(self, direction: int, line: bytes, when: int) -> None:
         """Note SSH-protoversion-softwareversion; the comments after it are left out."""
-        _, version, software = (line[:LONGEST_LINE].split(b" ", 1)[0] + b"--").split(b"-", 2)
-        side = "server_software" if direction else "client_software"
-        fields: dict[str, object] = {
-            "protocol": "ssh",
-            "action": "identification",
-            "version": version.decode("latin-1"),
-            side: software.removesuffix(b"--").decode("latin-1"),
-        }
+        word = line[:LONGEST_LINE].split(b" ", 1)[0].removeprefix(b"SSH-")
+        version, _, software = word.partition(b"-")
+        fields: dict[str, object] = {"protocol": "ssh", "action": "identification"}
+        if version:
+            fields["version"] = version.decode("latin-1")
+        if software:
+            fields["server_software" if direction else "client_software"] = software.decode("latin-1")
         self.note("network.session", when, fields)
         self._heard[direction] = True

@@ -83,7 +83,10 @@ class Reader(Protocol):
 
     @property
     def missed_records(self) -> int:
-        """Batches that this group never got because they were dropped or damaged before it read them."""
+        """Batches that were dropped or damaged before this group had them.
+
+        A restart counts from the last commit: what was delivered after it and dropped before the restart counts as missed.
+        """
 
     @property
     def missed_events(self) -> int:

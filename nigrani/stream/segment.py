@@ -34,7 +34,7 @@ _BODY = struct.Struct(">IIQQ")
 HEADER_BYTES = _HEADER.size
 _CHECKED_FROM = _HEADER.size - _BODY.size
 CHUNK = 1 << 20
-"""Bytes read at once; a longer record is read whole."""
+"""Bytes read at once, of a longer record all that is there."""
 
 _NAME = re.compile(r"(\d{20})-(\d{20})\.log")
 
@@ -162,8 +162,6 @@ class Cursor:
         record = parse(self._buffer, self.at - self._buffer_at)
         if record is None:
             self._fill(CHUNK)
-            if len(self._buffer) >= HEADER_BYTES:
-                self._fill_whole()
             record = parse(self._buffer)
         if record is not None and (record.offset, record.event) == (self._offset, self._event):
             return record
@@ -173,15 +171,8 @@ class Cursor:
         self._buffer = os.pread(self._fd, size, self.at)
         self._buffer_at = self.at
 
-    def _fill_whole(self) -> None:
-        length: int = _HEADER.unpack_from(self._buffer)[2]
-        whole = HEADER_BYTES + length
-        # A damaged length must not ask for more memory than the file could fill.
-        if len(self._buffer) < whole <= os.fstat(self._fd).st_size - self.at:
-            self._fill(whole)
-
     def _search(self) -> Record | None:
-        """The next sound record after what stands at `at`, which is damaged or still being written.
+        """The next sound record in all the rest of the segment, whose next bytes are damaged, long, or being written.
 
         Reads the file again: the writer may have cut a torn record and written another in its place. Looks again only
         when the file has changed its size, so that waiting behind a torn tail costs nothing.

@@ -70,8 +70,16 @@ def test_methods(method: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [("100 Trying", None), ("202 Accepted", "success"), ("302 Moved", None), ("401 Unauthorized", None)]
-    + [("407 Proxy", None), ("403 Forbidden", "failure"), ("503 Busy", "failure"), ("603 Decline", "failure")],
+    [
+        ("100 Trying", None),
+        ("202 Accepted", "success"),
+        ("302 Moved", None),
+        ("401 Unauthorized", None),
+        ("407 Proxy Authentication Required", None),
+        ("403 Forbidden", "failure"),
+        ("503 Service Unavailable", "failure"),
+        ("603 Decline", "failure"),
+    ],
 )
 def test_outcomes(status: str, outcome: str | None) -> None:
     assert told(response(status, "REGISTER"))[0].get("outcome") == outcome
@@ -157,8 +165,16 @@ def test_no_other_protocol_claims_it(payload: bytes) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"I", b"NOTIFY * HTTP/1.1\r\nHost: x\r\n", b"OPTIONS / HTTP/1.1\r\n\r\n", b"OPTIONS rtsp://x RTSP/1.0\r\n"]
-    + [b"SIP/3.0 200 OK\r\n\r\n", b"SIP/2.0 900 OK\r\n\r\n", b"SUBSCRIBE http://x/ HTTP/1.1\r\n\r\n"],
+    [
+        b"",
+        b"I",
+        b"NOTIFY * HTTP/1.1\r\nHost: x\r\n",
+        b"OPTIONS / HTTP/1.1\r\n\r\n",
+        b"OPTIONS rtsp://x RTSP/1.0\r\n",
+        b"SUBSCRIBE http://x/ HTTP/1.1\r\n\r\n",
+        b"SIP/3.0 200 OK\r\n\r\n",
+        b"SIP/2.0 900 OK\r\n\r\n",
+    ],
 )
 def test_other_texts_are_not_sip(payload: bytes) -> None:
     assert not Sip.looks_like(payload, 5060, 5060)

@@ -17,10 +17,11 @@ CLIENT, SERVER = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", b"SSH-2.0-libssh
 
 
 def rows(parser: Ssh) -> list[dict[str, object]]:
-    for fact in parser.fresh:
-        assert FIELDS.issuperset(fact.fields)
-        assert (fact.fields["protocol"], fact.fields["action"]) == ("ssh", "identification")
-    return [{name: fact.fields[name] for name in fact.fields if name.endswith(("ware", "version"))} for fact in parser.fresh]
+    told = [dict(fact.fields) for fact in parser.fresh]
+    for fact in told:
+        assert FIELDS.issuperset(fact)
+        assert (fact.pop("protocol"), fact.pop("action")) == ("ssh", "identification")
+    return told
 
 
 def told(direction: int, line: bytes) -> list[dict[str, object]]:

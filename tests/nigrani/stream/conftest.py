@@ -16,7 +16,7 @@ from nigrani.stream.events import DATASETS
 EVENT_TIMES = st.datetimes(datetime(1970, 1, 2), datetime(2199, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-def values(kind: mi.Type) -> st.SearchStrategy[Any]:
+def values(kind: mi.Type) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - a table
     """Values that a field of this type can have."""
     match kind:
         case mi.Metadata(type=inner):

@@ -141,6 +141,8 @@ class TestEveryBus:
         fill(small.publisher, range(3))
         assert reader.poll(1) == [batch(0)]
         fill(small.publisher, range(3, 40))
+        kept = 40 - small.publisher.dropped_records
+        assert reader.lag() == (kept, kept)
         delivered = 1
         while batches := reader.poll(3):
             delivered += len(batches)

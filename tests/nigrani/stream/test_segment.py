@@ -98,6 +98,14 @@ def test_a_cursor_steps_over_each_of_several_damaged_records(tmp_path: Path) -> 
     assert cursor.place == Place(6, 60, missed_records=2, missed_events=20)
 
 
+def test_a_sound_record_out_of_its_turn_is_not_served(tmp_path: Path) -> None:
+    """As a file system may leave an old block in a new file."""
+    write(tmp_path, 4, 40, record(4, 40, 1, b"x") + record(2, 20, 1, b"old") + record(5, 41, 1, b"y"))
+    cursor = Cursor(tmp_path, Place(0, 0))
+    assert [found.offset for found in iter(cursor.next, None)] == [4, 5]
+    assert cursor.faults == 1
+
+
 def test_a_cursor_goes_on_from_the_middle_of_a_segment(tmp_path: Path) -> None:
     write(tmp_path, 0, 0, b"".join(record(number, number * 10, 10, b"x") for number in range(4)))
     write(tmp_path, 4, 40, record(4, 40, 1, b"y"))

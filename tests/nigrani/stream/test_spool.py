@@ -291,7 +291,7 @@ def full_after(monkeypatch: pytest.MonkeyPatch, room: int, error: int = errno.EN
     real = os.writev
 
     def writev(fd: int, parts: tuple[bytes, bytes]) -> int:
-        directory = Path(os.readlink(f"/proc/self/fd/{fd}")).parent
+        directory = Path(f"/proc/self/fd/{fd}").readlink().parent
         left = room - sum(segment.path.stat().st_size for segment in segments(directory))
         if left <= 0:
             raise OSError(error, os.strerror(error))
@@ -381,9 +381,7 @@ def test_a_truly_full_disk(tiny_disk: Path) -> None:
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("always", 21), ("interval", 3), ("never", 0)])
-def test_how_often_each_policy_syncs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str, expected: int
-) -> None:
+def test_how_often_each_policy_syncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str, expected: int) -> None:
     synced: list[int] = []
     clock = [1000.0]
     with Spool.open(tmp_path, fsync=policy) as writer:  # type: ignore[arg-type]

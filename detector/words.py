@@ -1,0 +1,82 @@
+"""An event's facts as a person reads them."""
+
+from __future__ import annotations
+
+from nigrani.stream.event import Event
+from nigrani.stream.events import (
+    AiInference,
+    DicomAssociation,
+    FhirInteraction,
+    Hl7Message,
+    NetworkDns,
+    NetworkFlow,
+    NetworkSession,
+)
+
+NEW = {
+    "device": "device",
+    "peer": "peer and port of this device",
+    "calling_ae": "calling AE title at this address",
+    "called_ae": "called AE title at that address",
+    "move_destination": "C-MOVE destination",
+    "sending_application": "sending application at this address",
+    "client": "client of this model",
+    "fhir_client": "client of this FHIR server",
+    "server_name": "server name asked for by this device",
+    "dns_suffix": "DNS suffix",
+}
+
+
+def in_words(field: str, value: object) -> str:
+    """One test that a rule matched on."""
+    if field == "nigrani.new" and isinstance(value, tuple):
+        return "never seen before: " + ", ".join(NEW.get(kind, str(kind)) for kind in value)
+    if isinstance(value, list | tuple):
+        return f"{field} = {', '.join(map(str, value))}"
+    return f"{field} = {value}"
+
+
+def about(event: Event) -> list[str]:
+    """Who did what to whom, as far as one event tells."""
+    source, destination = getattr(event, "source", ""), getattr(event, "destination", "")
+    if not source:
+        return []
+    port = getattr(event, "destination_port", 0)
+    zone = getattr(event, "destination_zone", "")
+    there = f" → {destination}{f' port {port}' if port else ''}{f' ({zone})' if zone else ''}" if destination else ""
+    lines = [f"{source}{there}"]
+    detail = _detail(event)
+    if detail:
+        lines.append(detail)
+    return lines
+
+
+def _detail(event: Event) -> str:
+    match event:
+        case DicomAssociation():
+            parts = [
+                event.calling_ae and f"calling AE {event.calling_ae}",
+                event.called_ae and f"called AE {event.called_ae}",
+                event.move_destination and f"C-MOVE destination {event.move_destination}",
+                event.reject_reason is not None and f"rejected by source {event.reject_source} for {event.reject_reason}",
+            ]
+        case Hl7Message():
+            kind = f"{event.code}^{event.trigger}" if event.trigger else event.code
+            parts = [kind, event.sending_application and f"from application {event.sending_application}"]
+        case FhirInteraction():
+            parts = [f"{event.interaction} {event.resource_type}{event.operation}", event.status and f"status {event.status}"]
+        case AiInference():
+            parts = [
+                event.model and f"model {event.model} on {event.server}",
+                event.user and f"as {event.user}",
+                event.status and f"status {event.status}",
+            ]
+        case NetworkDns():
+            parts = [event.question and f"names under {event.question}", event.question_type]
+        case NetworkSession():
+            parts = [event.protocol, event.action, event.share and f"share {event.share}", event.status]
+        case NetworkFlow():
+            parts = [event.protocol, event.state and f"connection state {event.state}"]
+        case _:
+            parts = []
+    return ", ".join(str(part) for part in parts if part)

@@ -1,0 +1,146 @@
+"""Writes docs/reference.md from the code: commands, settings, metrics and datasets, so that it cannot drift.
+
+    python -m nigrani.reference --write docs/reference.md
+    python -m nigrani.reference --check docs/reference.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import importlib
+import inspect
+import os
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nigrani.cli import VERBS
+from nigrani.stream.events import DATASETS
+
+
+def commands() -> Iterator[str]:
+    """Each verb's own help."""
+    os.environ["COLUMNS"] = "100"
+    for verb in VERBS:
+        module = importlib.import_module(verb.module)
+        words = " ".join(("nigrani", *verb.words))
+        parser = argparse.ArgumentParser(
+            prog=words, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.arguments(parser)
+        yield f"### `{words}`\n\n```\n{parser.format_help().rstrip()}\n```\n"
+
+
+def field_texts(kind: type) -> dict[str, str]:
+    """The string that follows each field in the class's source, joined into one line."""
+    tree = ast.parse(inspect.getsource(kind)).body[0]
+    texts: dict[str, str] = {}
+    name = ""
+    for node in typing.cast("ast.ClassDef", tree).body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and name:
+            texts[name] = " ".join(str(node.value.value).split())
+            name = ""
+        else:
+            name = ""
+    return texts
+
+
+def settings(kind: type, prefix: str = "") -> Iterator[str]:
+    """A table row for each setting of a configuration."""
+    hints = typing.get_type_hints(kind)
+    texts = field_texts(kind)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            yield from settings(typing.cast("type", hint), f"{prefix}{field.name}.")
+            continue
+        default = field.default if field.default is not dataclasses.MISSING else "{}"
+        yield f"| `{prefix}{field.name}` | `{_shown(default)}` | {texts.get(field.name, '')} |"
+
+
+def _shown(default: object) -> str:
+    return "" if default is None else str(default) if not isinstance(default, tuple) else str(list(default))
+
+
+def metrics() -> Iterator[str]:
+    """A table row for each metric of the detector; the agent's counters follow its own names."""
+    from detector.engine import Counters  # noqa: PLC0415 - numpy is loaded only here
+    from detector.metrics import Metrics  # noqa: PLC0415 - as above
+    from detector.setup import load_rules  # noqa: PLC0415 - as above
+    from detector.windows import Windows  # noqa: PLC0415 - as above
+
+    registry = Metrics(load_rules(), Counters(), Windows()).registry
+    for family in registry.collect():
+        labels = sorted({label for sample in family.samples for label in sample.labels})
+        suffix = "_total" if family.type == "counter" else ""
+        yield f"| `{family.name}{suffix}` | {family.type} | {', '.join(labels)} | {family.documentation} |"
+
+
+def datasets() -> Iterator[str]:
+    """A section for each dataset with its own fields."""
+    envelope = {field.encode_name for field in msgspec.structs.fields(DATASETS["agent.status"].__mro__[1])}
+    for name, kind in DATASETS.items():
+        texts = {key: text for base in reversed(kind.__mro__[:-1]) if base.__module__.startswith("nigrani")
+                 for key, text in field_texts(base).items()}
+        yield f"### `{name}`\n\n{inspect.getdoc(kind)}\n\n| field | |\n|---|---|"
+        for field in msgspec.structs.fields(kind):
+            if field.encode_name not in envelope:
+                yield f"| `{field.encode_name}` | {texts.get(field.name, '')} |"
+        yield ""
+
+
+def page() -> str:
+    """The whole page."""
+    agent: Any = importlib.import_module("agent.config").AgentConfig
+    detector: Any = importlib.import_module("detector.config").DetectorConfig
+    table = "| setting | default | |\n|---|---|---|"
+    parts = [
+        "# Reference\n\nWritten from the code by `make docs`; `make check` refuses a page that has drifted.\n",
+        "## Commands\n",
+        "Exit codes: 0 fine, 1 findings or a failed input, 2 usage, 78 bad configuration.\n",
+        *commands(),
+        "## agent.yaml\n",
+        table,
+        *settings(agent),
+        "\n## detector.yaml\n",
+        table,
+        *settings(detector),
+        "\nEach setting can also be given as `NIGRANI__group__key=value` in the environment and as `--set group.key=value`.\n",
+        "## Metrics of the detector\n",
+        "| metric | type | labels | |\n|---|---|---|---|",
+        *metrics(),
+        "\nThe agent's own metrics are its counters under the prefix `nigrani_agent_`.\n",
+        "## Datasets\n",
+        "Every event has `@timestamp`, `event.id`, `event.sequence`, `event.dataset`, `agent.id`, `host.id` and"
+        " `nigrani.count`. JSON Schemas are in `config/schema/`.\n",
+        *datasets(),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def main() -> int:
+    """Write or check the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--write", type=Path)
+    choice.add_argument("--check", type=Path)
+    options = parser.parse_args()
+    if options.write:
+        options.write.write_text(page())
+        return 0
+    if not options.check.exists() or options.check.read_text() != page():
+        sys.stderr.write(f"{options.check} has drifted from the code: make docs\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
