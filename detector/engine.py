@@ -16,7 +16,17 @@ import numpy as np
 from detector.alert import Alert, Reason, alert_id
 from detector.baseline import Baseline, BaselineError
 from detector.calibration import budget_p
-from detector.features import FLOW_FEATURES, UNITS, WINDOW, WINDOW_FEATURES, Window, flow_matrix, flow_row, window_matrix
+from detector.features import (
+    EVIDENCE,
+    FLOW_FEATURES,
+    UNITS,
+    WINDOW,
+    WINDOW_FEATURES,
+    Window,
+    flow_matrix,
+    flow_row,
+    window_matrix,
+)
 from detector.flows import add_evidence
 from detector.model import Ensemble, Floats
 from detector.response import RESPONSES
@@ -73,18 +83,21 @@ class Knowledge(NamedTuple):
         """Raises BaselineError where the baseline's parts do not hold together."""
         try:
             flow = baseline.section("flow")
-            per_week = baseline.header["config"]["minutes_per_week"]
-            if not isinstance(per_week, int) or per_week < 1:
-                raise ValueError("minutes_per_week must be a whole number above 0")
             return cls(
                 Seen.from_arrays(baseline.section("seen")),
                 Usual.from_arrays(baseline.section("habits")),
                 Ensemble.from_arrays(flow, len(FLOW_FEATURES)) if flow else None,
                 fingerprint(baseline),
-                float(per_week),
+                _positive(baseline.header["config"]["minutes_per_week"]),
             )
         except (ValueError, KeyError) as error:
             raise BaselineError(f"the baseline does not hold together: {error}") from None
+
+
+def _positive(value: object) -> float:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError("minutes_per_week must be a whole number above 0")
+    return float(value)
 
 
 def fingerprint(baseline: Baseline) -> str:
@@ -93,6 +106,12 @@ def fingerprint(baseline: Baseline) -> str:
     for name in sorted(baseline.arrays):
         digest.update(name.encode() + np.ascontiguousarray(baseline.arrays[name]).tobytes())
     return digest.hexdigest()[:12]
+
+
+def _amount(logarithm: float, feature: int) -> float:
+    """A feature's value back from its logarithm; what is counted is whole."""
+    value = float(np.expm1(logarithm)) * float(UNITS[feature])
+    return value if feature == EVIDENCE else float(round(value))
 
 
 class Engine:
@@ -259,13 +278,12 @@ class Engine:
                 break
             index = int(feature)
             usual = habits.describe(index, float(row[index]))
-            unit = float(UNITS[index])
             reasons.append(
                 Reason(
                     feature=WINDOW_FEATURES[index].name,
-                    value=float(np.expm1(row[index])) * unit,
-                    p50=float(np.expm1(usual.p50)) * unit,
-                    p99=float(np.expm1(usual.p99)) * unit,
+                    value=_amount(row[index], index),
+                    p50=_amount(usual.p50, index),
+                    p99=_amount(usual.p99, index),
                     once_in=usual.once_in,
                     own=own,
                     minutes=habits.count,

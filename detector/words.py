@@ -51,6 +51,10 @@ def about(event: Event) -> list[str]:
     return lines
 
 
+def _status(code: int) -> str:
+    return f"status {code}" if code else ""
+
+
 def _detail(event: Event) -> str:
     match event:
         case DicomAssociation():
@@ -64,12 +68,12 @@ def _detail(event: Event) -> str:
             kind = f"{event.code}^{event.trigger}" if event.trigger else event.code
             parts = [kind, event.sending_application and f"from application {event.sending_application}"]
         case FhirInteraction():
-            parts = [f"{event.interaction} {event.resource_type}{event.operation}", event.status and f"status {event.status}"]
+            parts = [f"{event.interaction} {event.resource_type}{event.operation}", _status(event.status)]
         case AiInference():
             parts = [
                 event.model and f"model {event.model} on {event.server}",
                 event.user and f"as {event.user}",
-                event.status and f"status {event.status}",
+                _status(event.status),
             ]
         case NetworkDns():
             parts = [event.question and f"names under {event.question}", event.question_type]
