@@ -284,7 +284,7 @@ _SHARE = FLOW_FEATURES.index("share sent")
 
 def flow_matrix(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     """Rows of flows to features, float64[n, len(FLOW_FEATURES)]: logarithms, the share of payload sent, and 0 or 1."""
-    values = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(FLOW_FEATURES))
+    values = np.array(rows, dtype=np.float64).reshape(len(rows), len(FLOW_FEATURES))
     sent, received = values[:, 0], values[:, 1]
     share = (sent + 1) / (sent + received + 2)
     values[:, 4] /= 1e3

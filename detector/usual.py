@@ -106,8 +106,10 @@ class Usual:
             raise ValueError("the habits' devices, grids and counts do not fit one another")
         if site.shape != (width, len(LEVELS)) or site_count.shape != (1,) or counts.dtype != np.int64:
             raise ValueError("the site's habits do not fit this version's features")
-        if spread.dtype != np.float64 or spread.shape != (width,) or not (spread >= 1).all():
-            raise ValueError("the habits' spread must be float64 and at least 1 for each feature")
+        if spread.dtype != np.float64 or spread.shape != (width,) or not ((spread >= 1) & np.isfinite(spread)).all():
+            raise ValueError("the habits' spread must be float64, finite and at least 1 for each feature")
+        if len(np.unique(names)) < len(names):
+            raise ValueError("the habits name a device twice")
         devices = {
             str(name): Quantiles.from_arrays(grid, int(count))
             for name, grid, count in zip(names, grids, counts, strict=True)

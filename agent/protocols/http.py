@@ -1,14 +1,15 @@
 """HTTP/1.x (RFC 9110, RFC 9112) and FHIR in it: what was asked, how it was answered; never a path, a query or a body.
 
 A head is held until it is whole, 4 KB of it at most; bodies are passed over by their declared length, chunk by chunk
-where they are chunked. Requests wait in order for their responses, and each pair is told once.
+where they are chunked. Requests wait in order for their responses, and each pair is told once; a request that is still
+unanswered when the minute is cut is told without a status.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from agent.protocol import DONE, Parser
+from agent.protocol import DONE, Fact, Parser
 from agent.protocols.fhir import SURE, Interaction, interaction
 
 try:
@@ -54,7 +55,9 @@ _HEXADECIMAL = b"0123456789abcdefABCDEF"
 class Head:
     """A request's or a response's head, as far as it is of interest; `status` is 0 for a request."""
 
-    __slots__ = ("authorization", "chunked", "client", "fhir", "interaction", "length", "media", "method", "status")
+    __slots__ = (
+        "authorization", "chunked", "client", "fhir", "interaction", "length", "media", "method", "status", "told",
+    )  # fmt: skip
 
     method: str
     interaction: Interaction | None
@@ -67,6 +70,8 @@ class Head:
     """Whether a media type names FHIR."""
     authorization: str
     client: str
+    told: cython.bint
+    """Whether it was told as unanswered already."""
 
     def __init__(self) -> None:
         self.method = ""
@@ -78,6 +83,7 @@ class Head:
         self.fhir = False
         self.authorization = ""
         self.client = ""
+        self.told = False
 
 
 def starts(payload: bytes) -> bool:
@@ -150,7 +156,9 @@ def read_head(head: Head, lines: list[bytes]) -> int:
 
 
 def _start_line(head: Head, line: bytes, whole: bool) -> None:
-    if line.startswith(b"HTTP/1.") and line[9:12].isdigit():
+    if line.startswith(b"HTTP/1."):
+        if not line[9:12].isdigit() or line[9:10] == b"0":
+            raise ValueError("not a status")
         head.status = int(line[9:12])
         return
     method, _, rest = line.partition(b" ")
@@ -277,6 +285,17 @@ class Http(Parser):
         self._sides[direction].lose()
         self._unanswered = self._unanswered or direction != self._client
 
+    def cut(self) -> list[Fact]:
+        """See `Parser.cut`; requests that wait are told as unanswered, for the connection may be over."""
+        request: Head
+        fresh, self.fresh = self.fresh, []
+        for request in self._waiting:
+            if not request.told:
+                self._tell(request, None)
+                request.told = True
+        late, self.fresh = self.fresh, fresh
+        return late + super().cut()
+
     def _head(self, direction: int, side: _Side, payload: bytes, position: int, length: int) -> int:
         """Take bytes of a head; where the next head or chunk begins, if it is whole."""
         if not side.held:
@@ -324,7 +343,7 @@ class Http(Parser):
         if head.status < 200 and head.status != 101:
             return 0
         request = self._waiting.pop(0) if self._waiting else None
-        self._tell(request or Head(), head)
+        self._tell(Head() if request is None or request.told else request, head)
         method = "" if request is None else request.method
         if head.status == 101 or (method == "CONNECT" and head.status < 300):
             self._done = True
@@ -339,7 +358,8 @@ class Http(Parser):
         request: Head
         waiting, self._waiting = self._waiting, []
         for request in waiting:
-            self._tell(request, None)
+            if not request.told:
+                self._tell(request, None)
         self._unanswered = False
 
     def _tell(self, request: Head, response: Head | None) -> None:

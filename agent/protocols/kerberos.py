@@ -11,6 +11,8 @@ ACTIONS = {
 }  # fmt: skip
 APPLICATION, CONTEXT, INTEGER, SEQUENCE, GENERAL_STRING = 0x60, 0xA0, 0x02, 0x30, 0x1B
 KEEP = 4096
+ENOUGH = 4 + 2 * 6 + 10
+"""Bytes within which a stream's length, two DER headers, version and type have come."""
 MOST_CHILDREN = 16
 ENCRYPTIONS = {
     1: "des", 2: "des", 3: "des", 16: "des3", 17: "aes128", 18: "aes256", 19: "aes128", 20: "aes256", 23: "rc4",
@@ -53,7 +55,9 @@ class Kerberos(Parser):
             self._tell(payload, 0, when)
             return 0
         if framer is None:
-            if payload[0] or (len(payload) > 16 and _kind(payload, 4) not in ACTIONS):
+            streamed = payload[0] == 0 and _kind(payload, 4) in ACTIONS
+            self._known = self._known or streamed
+            if not streamed and (payload[0] or len(payload) >= ENOUGH):
                 if not self._known:
                     raise ValueError("no Kerberos message")
                 return 0  # one bad datagram must not hide the next

@@ -56,9 +56,14 @@ class Segment(NamedTuple):
     directory: Path
 
     @property
+    def name(self) -> str:
+        """Of the file; names sort as their segments do."""
+        return f"{self.offset:020d}-{self.event:020d}.log"
+
+    @property
     def path(self) -> Path:
         """The file."""
-        return self.directory / f"{self.offset:020d}-{self.event:020d}.log"
+        return self.directory / self.name
 
 
 def pack(offset: int, event: int, count: int, payload: bytes) -> bytes:
@@ -194,11 +199,15 @@ class Cursor:
 
     def _later(self) -> Segment | None:
         """The segment after this one; at first, the one that holds the place, or the oldest."""
-        found = segments(self._directory)
-        if self._segment is not None:
-            return next((each for each in found if each.offset > self._segment.offset), None)
-        before = [each for each in found if each.offset <= self.place.offset]
-        return before[-1] if before else next(iter(found), None)
+        if self._segment is None:
+            found = segments(self._directory)
+            before = [each for each in found if each.offset <= self.place.offset]
+            return before[-1] if before else next(iter(found), None)
+        name = self._segment.name
+        # Asked a hundred times a second by a waiting reader, and the answer is mostly no.
+        if not any(each > name and each.endswith(".log") for each in os.listdir(self._directory)):  # noqa: PTH208 - names
+            return None
+        return next((each for each in segments(self._directory) if each > self._segment), None)
 
     def _open(self, segment: Segment) -> None:
         try:

@@ -265,22 +265,29 @@ def test_nothing_is_wanted_of_what_is_not_http_any_more(asked: bytes, answered: 
     assert len(facts(parser)) == 1
 
 
-def test_requests_without_response_are_told_when_too_many_wait() -> None:
+def test_requests_that_wait_are_told_when_they_are_many_or_the_minute_is_cut() -> None:
     parser = Http()
-    (told,) = feed(parser, [(0, READ)] * 40)
-    assert told == {
-        "interaction": "read",
-        "resource_type": "Patient",
-        "method": "GET",
-        "client": "Viewer",
-        "bytes": 0,
-        "count": 32,
-    }
+    for _ in range(40):
+        parser.data(0, READ, len(READ), 1)
+    assert parser.fresh[0].fields == {key: TOLD[0][key] for key in ("interaction", "resource_type", "method", "client")}
+    assert [fact.count for fact in parser.cut()] == [39]
+    assert parser.cut() == []
+
+
+def test_a_late_response_is_told_without_its_request() -> None:
+    parser = Http()
+    (asked,) = feed(parser, [(0, INFER)])
+    assert (asked["action"], asked["bytes"], "status" in asked) == ("POST", 4000, False)
+    late = response("200 OK", "Content-Type: text/plain", body=b"yes")
+    (answered, *rest) = feed(parser, [(1, late), *EXCHANGE])
+    assert (answered["status"], answered["content_type"], answered["bytes"]) == ("200", "text/plain", 3)
+    assert "action" not in answered
+    assert rest == TOLD
 
 
 def test_lost_responses_are_told_as_unknown() -> None:
     parser = Http()
-    feed(parser, [(0, SEARCH)])
+    parser.data(0, SEARCH, len(SEARCH), 1)
     parser.gap(1)
     told = feed(parser, [(1, b"rest of a body"), *EXCHANGE])
     assert [(fact["interaction"], fact.get("status")) for fact in told[:2]] == [("search", None), ("read", 200)]
@@ -289,7 +296,7 @@ def test_lost_responses_are_told_as_unknown() -> None:
 
 def test_a_request_after_a_lost_response_does_not_take_its_place() -> None:
     parser = Http()
-    feed(parser, [(0, SEARCH)])
+    parser.data(0, SEARCH, len(SEARCH), 1)
     parser.data(1, b"x" * 50, 1448, 1)
     told = feed(parser, EXCHANGE)
     assert told[1:] == TOLD
@@ -314,6 +321,7 @@ def test_joined_in_the_middle() -> None:
         b"nonsense\r\n\r\n",
         b"GET /x\r\n\r\n",
         b"GET /x HTTP/2.0\r\n\r\n",
+        b"HTTP/1.1 000 OK\r\n\r\n",
         head("GET /x HTTP/1.1", "Content-Length: -1"),
         head("GET /x HTTP/1.1", "Content-Length: 1_0"),
         head("GET /x HTTP/1.1", "Content-Length: " + "9" * 20),
@@ -334,10 +342,8 @@ def test_garbage_is_borne_for_some_segments(garbage: bytes) -> None:
 
 
 def test_a_head_that_is_too_long_is_told_as_far_as_it_is_kept() -> None:
-    parser = Http()
     long = request("GET /fhir/Patient/1", "Cookie: " + "x" * 9000)
-    feed(parser, [(0, long[:3000]), (0, long[3000:6000]), (0, long[6000:])])
-    told = feed(parser, [(1, FOUND), *EXCHANGE])
+    told = feed(Http(), [(0, long[:3000]), (0, long[3000:6000]), (0, long[6000:]), (1, FOUND), *EXCHANGE])
     assert (told[0]["interaction"], told[0]["status"], told[0]["count"]) == ("read", 200, 1)
     assert told[1:] == TOLD
     many = request("GET /x", *["A: b"] * 500)

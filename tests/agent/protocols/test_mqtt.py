@@ -175,8 +175,19 @@ def test_the_middle_of_a_conversation_is_known_on_its_port(payload: bytes) -> No
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"\x10", b"\x10\x0c\0\4MQTT", b"\x10\x0c\0\4MQTT\x09", b"\xc0", b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n"]
-    + [b"\x30\x05\0\1#ab", b"\x36\x05\0\1ab", b"\x30\xff\xff\xff\xff\x7f", bytes(20)],
+    [
+        b"",
+        b"\x10",
+        b"\x10\x0c\0\4MQTT",
+        b"\x10\x0c\0\4MQTT\x09",
+        b"\x30\x05\0\1#ab",
+        b"\x36\x05\0\1ab",
+        b"\x30\xff\xff\xff\xff\x7f",
+        b"\xc0",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"SSH-2.0-x\r\n",
+        bytes(20),
+    ],
 )
 def test_other_bytes_are_not_mqtt(payload: bytes) -> None:
     assert not Mqtt.looks_like(payload, 40000, 1883)
