@@ -89,6 +89,7 @@ M31 = cython.declare(cython.ulonglong, 0x7FFFFFFF)
 ONE32 = cython.declare(cython.ulonglong, 1 << 32)
 HALF = cython.declare(cython.ulonglong, 1 << 31)
 M32 = cython.declare(cython.ulonglong, (1 << 32) - 1)
+M64 = cython.declare(cython.ulonglong, (1 << 64) - 1)
 
 _BIG16 = struct.Struct(">H").unpack_from
 _BIG32 = struct.Struct(">I").unpack_from
@@ -247,7 +248,7 @@ class Meter:
                 sub = self._l32(position + 4)
                 held = self._l32(position + 8)
                 wire = self._l32(position + 12)
-            if held > most or held > wire or wire > 0x7FFFFFF or (sub >= 1_000_000 and (not nano or sub >= 1_000_000_000)):
+            if held > most or held > wire or wire == 0 or wire > 0x7FFFFFF or (sub >= 1_000_000 and (not nano or sub >= 1_000_000_000)):
                 return -1 - position
             at = position + 16
             if at + held > end:
@@ -530,7 +531,7 @@ class Meter:
         if at + 40 + left < end:
             end = at + 40 + left
         at += 40
-        while protocol in {0, 43, 44, 51, 60, 135} and turns < 8:
+        while protocol in {0, 43, 44, 51, 60, 135} and turns < 8 and piece & 0x1FFF == 0:
             turns += 1
             if at + 8 > end:
                 self.short += 1
@@ -561,7 +562,9 @@ class Meter:
                 return self._gre(at, end, left, depth)
             if protocol in {4, 41} and at < end:
                 return self._ip(at, end, left, depth - 1)
-            if protocol == UDP and left > 16 and at + 16 < end and self._u16(at + 2) == 4789 and self.buf[at + 8] == 8:
+            if protocol == UDP and left > 16 and at + 16 < end and self._u16(at + 2) == 4789 and (
+                self.buf[at + 8] & 12 == 8 or (self.buf[at + 8] & 12 == 12 and self.buf[at + 11] == 3)
+            ):  # with the protocol extension, Ethernet is 3
                 return self._ethernet(at + 16, end, left - 16, depth - 1)
         return self._transport(protocol, at, end, left, kind, piece, label)
 
@@ -571,6 +574,7 @@ class Meter:
         """GRE, RFC 2784 and 2890, with PPTP's version 1 and ERSPAN's headers."""
         flags: cython.uint
         kind: cython.uint
+        inside: cython.uint
         width: cython.uint = 4
         if at + 4 > end:
             self.short += 1
@@ -583,12 +587,15 @@ class Meter:
         width += 4 if flags & 0x0087 == 0x0081 else 0
         if kind == 0x880B:
             width += 4 if at + width + 1 < end and self.buf[at + width] == 0xFF else 2
-            kind = 0x0800 if at + width <= end and width >= 2 and self.buf[at + width - 1] == 0x21 else 0x86DD
+            inside = self.buf[at + width - 1] if at + width <= end else 0
+            kind = 0x0800 if inside == 0x21 else 0x86DD if inside == 0x57 else 0
         elif kind == 0x88BE:
             width += 8 if flags & 0x1000 else 0
             kind = 0x6558
         elif kind == 0x22EB:
             width += 12
+            if at + width <= end and self.buf[at + width - 1] & 1:  # the platform's own subheader
+                width += 8
             kind = 0x6558
         if width > left or at + width > end:
             self.short += 1
@@ -611,9 +618,10 @@ class Meter:
         row: cython.Py_ssize_t
         side: cython.ulonglong
         sequence: cython.ulonglong = 0
+        numbered: cython.bint = False
         if piece & 0x1FFF:
             ports = self._piece_ports(protocol, label)
-            self.orphans += 1 if ports == 0 else 0
+            self.orphans += 1 if ports == 0 and protocol in {1, 6, 17, 58, 132} else 0
         elif protocol in {6, 17, 132}:
             if at + 4 > end:
                 self.short += 1
@@ -626,6 +634,7 @@ class Meter:
                     header = (self.buf[at + 12] >> 4) * 4
                     flags = self.buf[at + 13]
                     sequence = self._u32(at + 4)
+                    numbered = True
                     header = max(header, 20)
             elif protocol == 132:
                 header = 12
@@ -644,7 +653,7 @@ class Meter:
         side = (0 if self.table[row + A_LO] == self.a_lo and self.table[row + A_HI] == self.a_hi
                 and (self.table[row + META] >> 32) == (ports >> 16) else 1) ^ self.table[row + FLIPPED]
         self._count(row, side, flags, left - header)
-        if protocol == TCP:
+        if numbered:
             self._sequence(row, side, sequence, left - header, flags)
         if left > header and self.table[row + LOOK] != 0 and piece & 0x1FFF == 0:
             at += header
@@ -682,7 +691,7 @@ class Meter:
         value = _mix(value ^ self.b_lo ^ (self.a_lo >> 32))
         value = _mix(value ^ self.a_hi ^ (self.b_hi >> 32))
         value = _mix(value ^ self.b_hi ^ (self.b_lo >> 32))
-        return (_mix(value ^ label) << 8) | protocol
+        return _mix(_mix(value ^ label) ^ protocol)
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
@@ -1056,11 +1065,11 @@ class Meter:
             int(self.table[base + AGAIN]),
             int(self.table[base + SMALLEST]),
             int(self.table[base + LARGEST]),
-            int(self.table[base + SQUARES]),
+            int(self.table[base + SQUARES] & M64),
             int(self.table[base + GAP_MIN]),
             int(self.table[base + GAP_MAX]),
             int(self.table[base + GAP_SUM]),
-            int(self.table[base + GAP_SQUARES]),
+            int(self.table[base + GAP_SQUARES] & M64),  # absurd times overflow, in either form alike
         )
 
     @cython.cfunc
@@ -1155,6 +1164,7 @@ class Meter:
             if self.table[row + START] + MINUTE <= now:
                 self._emit(row, CUT)
                 self._renew(row)
+                deadline = min(deadline, now + MINUTE)
             else:
                 deadline = min(deadline, self.table[row + START] + MINUTE)
         else:

@@ -28,9 +28,16 @@ def open_input(path: Path) -> Capture | LogFile:
         raise Problem(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise Problem(f"{path}: {error}") from None
+    if source is None and _starts_with(path, b"\x1f\x8b"):
+        raise Problem(f"{path}: is compressed; decompress it first (gunzip)")
     if source is None:
         raise Problem(f"{path}: neither a capture (pcap, pcapng) nor a log that the agent knows (AI gateway JSON)")
     return source
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

@@ -45,7 +45,9 @@ class Alert(Struct, kw_only=True):
 
     id: str
     kind: str
-    """The rule's id, or the anomaly's slug."""
+    """The rule's id, or `anomaly-` and the response's slug."""
+    slug: str
+    """A short name: the rule's file, or the anomaly's kind."""
     title: str
     severity: str
     device: str
@@ -121,7 +123,7 @@ class Alert(Struct, kw_only=True):
         }
 
     def text(self) -> str:
-        """The alert as a person reads it in a terminal."""
+        """The alert as a person reads it in a terminal: what an attacker wrote cannot steer it or begin a line."""
         when = self.when.strftime("%Y-%m-%d %H:%M:%S UTC")
         zone = f" ({self.zone})" if self.zone else ""
         lines = [f"{self.severity.upper()}  {self.title}", f"  device  {self.device}{zone}   {when}   id {self.id}"]
@@ -139,7 +141,7 @@ class Alert(Struct, kw_only=True):
         if self.false_positives:
             lines.append(f"  unless  {self.false_positives[0]}")
         lines += [f"  {'do' if number == 0 else '  '}      {step}" for number, step in enumerate(self.first_steps)]
-        return "\n".join(lines)
+        return "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
 
 
 def alert_id(kind: str, device: str, window: int) -> str:
@@ -149,7 +151,7 @@ def alert_id(kind: str, device: str, window: int) -> str:
 
 def number(value: float) -> str:
     """Three figures, thousands set apart."""
-    if value >= 1000:
+    if value >= 999.5:
         return f"{round(value, 3 - len(str(int(value)))):,.0f}"
     return f"{value:.3g}"
 

@@ -34,7 +34,7 @@ from detector.rule import Extra, Hit
 from detector.ruleset import RuleSet
 from detector.seen import Seen
 from detector.usual import Usual
-from detector.windows import LATENESS, Windows
+from detector.windows import LATENESS, MAX_DEVICES, Windows
 from detector.words import about, in_words
 from nigrani.stream.event import Event
 from nigrani.stream.events import NetworkFlow
@@ -160,7 +160,7 @@ class Engine:
         if window is not None:
             window.add(event, new)
             if type(event) is NetworkFlow:
-                if event.host == event.source:
+                if event.host == event.source and (event.host in self._zones or len(self._zones) < MAX_DEVICES):
                     self._zones[event.host] = event.source_zone
                 if knowledge is not None:
                     self._batch.append((flow_row(event, new), window))
@@ -192,6 +192,8 @@ class Engine:
         horizon = self.windows.now - EPISODE - LATENESS
         if len(self._episodes) > 1024:
             self._episodes = {key: start for key, start in self._episodes.items() if start > horizon}
+        if len(self._alerted) > 1024:
+            self._alerted = {device: when for device, when in self._alerted.items() if when > horizon}
 
     def _judge(self, window: Window, knowledge: Knowledge) -> None:
         row = window_matrix([window.row()])[0]
@@ -209,6 +211,7 @@ class Engine:
             Alert(
                 id="",
                 kind=kind,
+                slug=kind,
                 title=response.title,
                 severity="high" if p <= budget_p(self._budget, knowledge.minutes_per_week) / 100 else "medium",
                 device=window.device,
@@ -242,11 +245,14 @@ class Engine:
             row = window_matrix([window.row()])[0]
             _, shares = knowledge.habits.judge(window.device, row)
             reasons, _ = self._reasons(window.device, row, shares, knowledge)
+        if len(self._alerted) >= MAX_ALERTS:
+            self._alerted.pop(next(iter(self._alerted)))
         self._alerted[hit.host] = hit.when.timestamp()
         self._raise(
             Alert(
                 id="",
                 kind=rule.id,
+                slug=rule.path.stem,
                 title=f"{rule.title}{rule.title_detail and f' {rule.title_detail}'}",
                 severity=rule.level,
                 device=hit.host,

@@ -76,11 +76,14 @@ class Lesson:
             [float(minute.start) for minute in minutes],
             window_matrix([minute.row() for minute in minutes]),
         )
+        span = max(self.last - self.first, WINDOW)
+        per_week = round(len(minutes) / span * WEEK)
+        if per_week < 1:
+            raise ValueError(f"{len(minutes)} device-minutes from {_iso(self.first)} to {_iso(self.last)}: is a clock wrong?")
         arrays = {f"habits.{name}": array for name, array in habits.arrays().items()}
         arrays |= {f"seen.{name}": array for name, array in union(learners).seen().arrays().items()}
         if ensemble is not None:
             arrays |= {f"flow.{name}": array for name, array in ensemble.arrays().items()}
-        span = max(self.last - self.first, WINDOW)
         return Baseline.of(
             FEATURES,
             arrays,
@@ -88,7 +91,7 @@ class Lesson:
             counts={"events": len(self.events), "flows": len(rows), "minutes": len(minutes), "devices": len(habits)},
             models=sorted(ensemble.members) if ensemble is not None else [],
             seed=SEED,
-            config={"minutes_per_week": round(len(minutes) / span * WEEK)},
+            config={"minutes_per_week": per_week},
         )
 
     def _block(self, event: Event) -> int:

@@ -95,7 +95,8 @@ class EventFile:
     def _fault(self, message: str) -> None:
         self.bad += 1
         if not self.first_fault:
-            self.first_fault = f"{self._name}:{self.lines}: no event: {message}"
+            text = f"{self._name}:{self.lines}: no event: {message}"
+            self.first_fault = "".join(letter if letter.isprintable() else " " for letter in text)
 
     def report(self) -> str:
         """One line on what could not be read; empty where all could."""

@@ -18,6 +18,8 @@ BELIEVED = 20
 """… until so many in a row are."""
 MAX_DEVICES = 65_536
 """Devices of one minute; beyond it they are counted and not judged."""
+LAST = 253_402_214_400
+"""The end of 9999-12-30: nothing is believed that has no next day."""
 
 
 class Windows:
@@ -35,6 +37,9 @@ class Windows:
     def at(self, device: str, when: float) -> Window | None:
         """The window of the device at that time; None where it is over, not believed, or there are too many devices."""
         if when > self.now:
+            if when > LAST:
+                self.ahead += 1
+                return None
             if self.now and when > self.now + AHEAD and self._row < BELIEVED:
                 self._row += 1
                 self.ahead += 1

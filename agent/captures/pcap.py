@@ -32,6 +32,10 @@ class PcapFile:
         self.path = path
         self.size = path.stat().st_size
         self.faults: dict[str, int] = {}
+        self._lost = False
+        """Whether the next record is being looked for, after a broken one."""
+        self._last = 0
+        """Time of the last packet, in seconds; 0 while there is none."""
         with path.open("rb") as file:
             header = file.read(24)
         if len(header) < 24:
@@ -54,39 +58,55 @@ class PcapFile:
             meter.use(buffer)
             while count := file.readinto(view[held : held + CHUNK]):
                 end = held + count
-                position = meter.feed(0, end, self.link, self.order == ">", self.nano, self.most)
-                while position < 0:
-                    position = self._resume(buffer, -1 - position, end, meter.when)
-                    if position + 16 > end:
-                        break
-                    position = meter.feed(position, end, self.link, self.order == ">", self.nano, self.most)
+                position = self._feed(meter, buffer, 0, end)
                 held = end - position
                 view[:held] = bytes(view[position:end])
                 done += count
                 yield meter.when, done
-        if held:
+        position = 0
+        while held - position >= 16 and not self._lost:  # cut off, or of a broken length: look for others in it
+            self._lose("truncated_record")
+            position = self._feed(meter, buffer, position + 1, held)
+        if held and not self._lost:
             self.faults["truncated_record"] = 1
+        if done:
+            yield meter.when, done
 
-    def _resume(self, buffer: bytearray, position: int, end: int, when: int) -> int:
-        """The next position at which a believable record header stands; counts the fault once."""
-        if self.faults.get("broken_record", 0) == 0 or position > 0:
-            self.faults["broken_record"] = self.faults.get("broken_record", 0) + 1
-        last = when // 1_000_000
-        start = position
-        position += 1
-        while position + 32 <= end:
-            if self._believable(buffer, position, end, last):
-                self.faults["skipped_bytes"] = self.faults.get("skipped_bytes", 0) + position - start
+    def _feed(self, meter: Meter, buffer: bytearray, position: int, end: int) -> int:
+        """Feed the records before `end`; returns where the first incomplete one begins, or might."""
+        while True:
+            if self._lost:
+                position = self._find(buffer, position, end)
+                if self._lost:
+                    return position
+            position = meter.feed(position, end, self.link, self.order == ">", self.nano, self.most)
+            self._last = meter.when // 1_000_000
+            if position >= 0:
                 return position
-            position += 1
-        self.faults["skipped_bytes"] = self.faults.get("skipped_bytes", 0) + position - start
+            self._lose("broken_record")
+            position = -position  # the byte after the one where it was to begin
+
+    def _lose(self, fault: str) -> None:
+        self._lost = True
+        self.faults[fault] = self.faults.get(fault, 0) + 1
+        self.faults["skipped_bytes"] = self.faults.get("skipped_bytes", 0) + 1
+
+    def _find(self, buffer: bytearray, start: int, end: int) -> int:
+        """The next position at which a believable record header stands, or might begin."""
+        position = start
+        while position + 16 <= end and self._lost:
+            if self._believable(buffer, position, end):
+                self._lost = False
+            else:
+                position += 1
+        self.faults["skipped_bytes"] += position - start
         return position
 
-    def _believable(self, buffer: bytearray, position: int, end: int, last: int) -> bool:
+    def _believable(self, buffer: bytearray, position: int, end: int) -> bool:
         """A header near in time to the last packet, followed by another such header or the chunk's end."""
         for _ in range(2):
             second, part, held, wire = struct.unpack_from(self.order + "IIII", buffer, position)
-            near = last == 0 or last - DAY <= second <= last + DAY
+            near = self._last == 0 or self._last - DAY <= second <= self._last + DAY
             if not near or part >= (1_000_000_000 if self.nano else 1_000_000) or not 0 < held <= min(wire, self.most):
                 return False
             position += 16 + held

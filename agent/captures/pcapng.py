@@ -29,6 +29,8 @@ class PcapngFile:
         self._order = "<"
         self._interfaces: list[tuple[int, int]] = []
         self._when = 0
+        self._lost = False
+        """Whether the next block is being looked for, after a broken one."""
         if self.size < 28:
             raise ValueError(f"cut inside the section header: {self.size} bytes of 28")
 
@@ -41,38 +43,58 @@ class PcapngFile:
         with self.path.open("rb", buffering=0) as file:
             while count := file.readinto(view[held : held + CHUNK]):
                 end = held + count
-                position = self._blocks(meter, buffer, end)
+                position = self._blocks(meter, buffer, 0, end)
                 held = end - position
                 view[:held] = bytes(view[position:end])
                 done += count
                 yield self._when, done
-        if held:
+        position = 0
+        while held - position >= 12 and not self._lost:  # cut off, or of a broken length: look for others in it
+            self._lose("truncated_record")
+            position = self._blocks(meter, buffer, position + 1, held)
+        if held and not self._lost:
             self._fault("truncated_record")
+        yield self._when, done
 
     def _fault(self, name: str, amount: int = 1) -> None:
         self.faults[name] = self.faults.get(name, 0) + amount
 
-    def _blocks(self, meter: Meter, buffer: bytearray, end: int) -> int:
-        """Read the whole blocks before `end`; returns where the first incomplete one begins."""
-        position = 0
+    def _lose(self, name: str) -> None:
+        self._lost = True
+        self._fault(name)
+        self._fault("skipped_bytes")
+
+    def _blocks(self, meter: Meter, buffer: bytearray, position: int, end: int) -> int:
+        """Read the whole blocks before `end`; returns where the first incomplete one begins, or might."""
         while position + 12 <= end:
-            kind, length = struct.unpack_from(self._order + "II", buffer, position)
-            if kind == SECTION:
-                if not self._section(buffer, position):
-                    position = self._resume(buffer, position, end)
-                    continue
-                length = struct.unpack_from(self._order + "I", buffer, position + 4)[0]
-            if length < 12 or length % 4 or length > MAX_BLOCK:
-                position = self._resume(buffer, position, end)
+            if self._lost:
+                position = self._find(buffer, position, end)
+                if self._lost:
+                    break
+            length = self._length(buffer, position, end)
+            if length == 0:
+                self._lose("broken_record")
+                position += 1
                 continue
             if position + length > end:
                 break
-            if struct.unpack_from(self._order + "I", buffer, position + length - 4)[0] != length:
-                position = self._resume(buffer, position, end)
-                continue
+            kind = struct.unpack_from(self._order + "I", buffer, position)[0]
             self._block(meter, buffer, kind, position + 8, position + length - 4)
             position += length
         return position
+
+    def _length(self, buffer: bytearray, position: int, end: int) -> int:
+        """The length of the block that begins here, as far as it can be seen; 0 where none can."""
+        kind, length = struct.unpack_from(self._order + "II", buffer, position)
+        if kind == SECTION:
+            if not self._section(buffer, position):
+                return 0
+            length = struct.unpack_from(self._order + "I", buffer, position + 4)[0]
+        if length < 12 or length % 4 or length > MAX_BLOCK:
+            return 0
+        if position + length <= end and struct.unpack_from(self._order + "I", buffer, position + length - 4)[0] != length:
+            return 0
+        return int(length)
 
     def _section(self, buffer: bytearray, position: int) -> bool:
         magic = bytes(buffer[position + 8 : position + 12])
@@ -128,21 +150,21 @@ class PcapngFile:
             position += 4 + (length + 3 & ~3)
         self._interfaces.append((LINKS.get(network, 0), per_second))
 
-    def _resume(self, buffer: bytearray, position: int, end: int) -> int:
-        """The next position at which a whole, well-formed packet block stands."""
-        self._fault("broken_record")
+    def _find(self, buffer: bytearray, start: int, end: int) -> int:
+        """The next position at which a well-formed packet block stands, or might once more of it is there."""
         wanted = struct.pack(self._order + "I", ENHANCED)
-        start = position
-        position = buffer.find(wanted, position + 1, end)
+        position = buffer.find(wanted, start, end)
         while position >= 0 and position + 12 <= end:
             length = struct.unpack_from(self._order + "I", buffer, position + 4)[0]
-            last = position + length - 4
-            if 32 <= length <= MAX_BLOCK and last + 4 <= end and (
-                struct.unpack_from(self._order + "I", buffer, last)[0] == length
-            ):
-                self._fault("skipped_bytes", position - start)
-                return position
+            if 32 <= length <= MAX_BLOCK and length % 4 == 0:
+                last = position + length - 4
+                if last + 4 > end:
+                    break
+                if struct.unpack_from(self._order + "I", buffer, last)[0] == length:
+                    self._lost = False
+                    break
             position = buffer.find(wanted, position + 1, end)
-        position = max(start + 1, end - 11)
+        if position < 0:
+            position = max(start, end - 11)
         self._fault("skipped_bytes", position - start)
         return position

@@ -68,7 +68,7 @@ class Dns(Parser):
         if framer is None:
             streamed = _is_stream(payload)
             framer = self._guesses.pop(direction, None)
-            if not streamed and (_is_plain(payload, 0) or (framer is None and _is_message(payload, 0))):
+            if not streamed and (_is_message if framer is None else _is_plain)(payload, 0):
                 self._tell(payload, 0, length, when)
                 return 0
             if framer is None:

@@ -157,7 +157,8 @@ class Hl7(Parser):
                 self._keep(side, kept, 0)
                 kept = side.kept
                 size += side.size
-            self._end(direction, side, kept, size)
+            if self._end(direction, side, kept, size):
+                side.lost = False
             position = stop + 1
         if length > captured:
             side.lost = True
@@ -209,11 +210,11 @@ class Hl7(Parser):
     def _close(self, direction: int) -> None:
         """End a message whose last bytes were not captured."""
         side: _Side = self._sides[direction]
-        self._end(direction, side, side.kept, side.size)
         side.lost = True
+        self._end(direction, side, side.kept, side.size)
 
-    def _end(self, direction: int, side: _Side, kept: bytes, size: int) -> None:
-        """Tell the message that has these first bytes, and leave none open."""
+    def _end(self, direction: int, side: _Side, kept: bytes, size: int) -> bool:
+        """Tell the message that has these first bytes, if it is one, and leave none open."""
         fields = self._read(direction, kept, side.cut or len(kept) == _KEPT)
         if side.size:
             side.kept = b""
@@ -221,9 +222,9 @@ class Hl7(Parser):
             side.cut = False
         if fields is None:
             self._stray(side)
-            return
-        side.lost = False
+            return False
         self.note("hl7.message", self._when, fields, {"size": size})
+        return True
 
     def _read(self, direction: int, kept: bytes, cut: bool) -> dict[str, object] | None:
         """Read MSH and MSA; None where there is no MSH. `cut`: the kept bytes may end within a field."""

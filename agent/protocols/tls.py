@@ -197,7 +197,9 @@ def _client_hello(hello: bytes, whole: bool) -> dict[str, object]:
     for kind, start, end in extensions:
         if kind == SERVER_NAME and end > start + 5:
             size = hello[start + 3] << 8 | hello[start + 4]
-            fields["server_name"] = hello[start + 5 : min(start + 5 + size, end)].decode("latin-1").lower()
+            name = hello[start + 5 : min(start + 5 + size, end)]
+            if name:
+                fields["server_name"] = name.decode("latin-1").lower()
         elif kind == ALPN and end > start + 3:
             alpn = hello[start + 3 : min(start + 3 + hello[start + 2], end)]
         elif kind == SIGNATURE_ALGORITHMS:

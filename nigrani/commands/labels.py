@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 GRACE = 180.0
 """Seconds after an attack's end within which its alert may come."""
+EARLY = 5.0
+"""Seconds by which an alert's time may lie before the noted start."""
 
 
 class Labels:
@@ -46,12 +48,13 @@ class Labels:
         self._alerts.append(alert)
 
     def found(self, attack: dict[str, Any]) -> list[Alert]:
-        """The alerts about the attack's device while it went on."""
+        """The alerts about the attack: on its device, of a kind that it should raise, while it went on or soon after."""
         return [
             alert
             for alert in self._alerts
-            if attack["start"] - 60 <= alert.when.timestamp() <= attack["end"] + GRACE
+            if attack["start"] - EARLY <= alert.when.timestamp() <= attack["end"] + GRACE
             and self.devices.get(alert.device, {}).get("address") == attack["attacker"]
+            and (not attack.get("kinds") or alert.slug in attack["kinds"])
         ]
 
     def false_alarms(self) -> list[Alert]:

@@ -127,7 +127,7 @@ def test_a_missing_kind_is_refused(make: Maker) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [np.array([2, 1], dtype=np.uint64), np.array([1, 1], dtype=np.uint64), np.array([1.0]), np.ones((2, 2), dtype=np.uint64)],
+    [np.array([2, 1], np.uint64), np.array([1, 1], np.uint64), np.array([1.0]), np.ones((2, 2), np.uint64)],
     ids=["descending", "twice", "floats", "two dimensions"],
 )
 def test_what_is_no_set_is_refused(make: Maker, broken: np.ndarray) -> None:

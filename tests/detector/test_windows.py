@@ -8,7 +8,7 @@ import pytest
 
 from detector import windows as module
 from detector.features import WINDOW
-from detector.windows import AHEAD, BELIEVED, LATENESS, Windows
+from detector.windows import AHEAD, BELIEVED, LAST, LATENESS, Windows
 
 START = 1_772_438_400
 """A full minute in 2026."""
@@ -118,6 +118,15 @@ def test_a_time_long_before_the_first_is_late(when: float) -> None:
     assert windows.at("a", when) is None
     assert windows.late == 1
     assert windows.at("a", START) is not None
+
+
+def test_a_time_without_a_next_day_is_never_believed() -> None:
+    windows = Windows()
+    assert windows.at("a", LAST + 1) is None
+    assert windows.at("a", START) is not None
+    for _ in range(3 * BELIEVED):
+        assert windows.at("a", LAST + 1) is None
+    assert (windows.now, windows.ahead) == (START, 1 + 3 * BELIEVED)
 
 
 def test_the_same_events_open_and_close_the_same_windows() -> None:

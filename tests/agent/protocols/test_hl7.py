@@ -249,6 +249,13 @@ def test_garbage_is_borne_for_some_segments() -> None:
         feed(parser, [(0, b"\xff" * 100)] * 10)
 
 
+def test_the_end_of_a_minute_bears_what_is_no_message() -> None:
+    parser = Hl7()
+    feed(parser, [(0, ORU), *[(0, b"\xff" * 100)] * 8])
+    parser.data(0, b"\x0bMS", 900, 1)
+    assert parser.cut() == []
+
+
 def test_memory_is_bounded() -> None:
     parser = Hl7()
     for number in range(1000):

@@ -1,0 +1,1 @@
+"""Benchmarks: speed and memory beside peers, measured in one run."""

@@ -1,0 +1,348 @@
+"""Rules alert at once, anomalies once their minute is over, each finding once, and a replay gives the same alerts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detector import engine as module
+from detector.alert import Alert
+from detector.calibration import budget_p
+from detector.engine import BATCH, EPISODE, MERGE, Engine
+from detector.features import WINDOW
+from detector.ruleset import RuleSet
+from detector.setup import load_rules
+from detector.windows import LATENESS
+from nigrani.stream.codec import decode
+
+if TYPE_CHECKING:
+    from detector.engine import Knowledge
+    from nigrani.stream.event import Event
+    from tests.detector.conftest import Learnt, Maker
+
+
+class Watch:
+    """An engine with the shipped rules, and what it told."""
+
+    def __init__(self, knowledge: Knowledge | None = None, budget: float = 7.0) -> None:
+        self.alerts: list[Alert] = []
+        self.engine = Engine(load_rules(), self.alerts.append, knowledge, budget)
+
+    def feed(self, *events: Event) -> Watch:
+        for event in events:
+            self.engine.feed(event)
+        return self
+
+    def close(self) -> Watch:
+        self.engine.close()
+        return self
+
+    @property
+    def titles(self) -> list[str]:
+        return [alert.title for alert in self.alerts]
+
+    @property
+    def anomalies(self) -> list[Alert]:
+        return [alert for alert in self.alerts if alert.source == "anomaly"]
+
+    def wire(self) -> list[bytes]:
+        return [msgspec.json.encode(alert.ocsf()) for alert in self.alerts]
+
+
+def in_time(events: Iterable[Event]) -> list[Event]:
+    return sorted(events, key=lambda event: event.timestamp)
+
+
+def theft(make: Maker, at: float, host: str = "ip:ws1") -> Event:
+    """Five gigabytes to a known peer that is on the internet: no rule tells of it."""
+    return make.flow(
+        at, host, destination="ip:server0", destination_zone="internet", source_payload=5 * 10**9, source_packets=4_000_000
+    )
+
+
+def hour(make: Maker, at: float, *more: Event, minutes: int = 20) -> list[Event]:
+    return in_time([*make.morning(minutes, seed=7, at=at), *more])
+
+
+class TestRules:
+    def test_a_rule_fires_at_the_event_that_completes_it(self, make: Maker) -> None:
+        watch = Watch()
+        scan = make.scan()
+        told_at = None
+        for number, event in enumerate(scan):
+            watch.feed(event)
+            if watch.alerts:
+                told_at = number
+                break
+        assert told_at == 40, "more than forty ports"
+        [alert] = watch.alerts
+        assert (alert.source, alert.severity, alert.device, alert.zone) == ("rule", "high", "ip:ws", "clinical")
+        assert alert.when == scan[40].timestamp
+        assert alert.first <= scan[0].timestamp
+        assert alert.because[0]
+        assert alert.runbook == "port-scan"
+        assert alert.first_steps
+        assert alert.matrix
+        assert alert.events == [event.id for event in scan[31:41]]
+
+    def test_one_alert_a_device_and_hour(self, make: Maker) -> None:
+        watch = Watch()
+        for at in (0, 300, 600, 3000):
+            watch.feed(*make.scan(at))
+        assert len(watch.alerts) == 1
+        assert watch.engine.counters.repeated > 0
+        watch.feed(*make.scan(3700))
+        assert len(watch.alerts) == 2
+        watch.feed(*make.scan(3800, host="ip:other"))
+        assert [alert.device for alert in watch.alerts] == ["ip:ws", "ip:ws", "ip:other"]
+        assert len({alert.id for alert in watch.alerts}) == 3
+
+    def test_two_kinds_are_two_alerts(self, make: Maker) -> None:
+        watch = Watch().feed(*make.scan())
+        watch.feed(*(make.flow(40 + n, destination=f"ip:{n}", destination_port=445, state="S0") for n in range(25)))
+        assert len(watch.alerts) == 2
+        assert len({alert.kind for alert in watch.alerts}) == 2
+
+    def test_late_and_unbelievable_events_still_meet_the_rules(self, make: Maker) -> None:
+        watch = Watch().feed(make.flow(7200, "ip:other"))
+        watch.feed(*make.scan(0))
+        assert watch.engine.windows.late == 60
+        assert watch.titles == ["Port scan"]
+
+    def test_rules_below_medium_are_counted_and_do_not_alert(self, make: Maker, tmp_path_factory: pytest.TempPathFactory) -> None:
+        folder = tmp_path_factory.mktemp("rules")
+        (folder / "seen.yml").write_text(
+            "title: A question\nid: 2f0c7a52-6f0e-4d0e-9d1a-2f1d7c1f4b11\nstatus: test\n"
+            "logsource: {product: healthcare, service: dns}\n"
+            "detection: {any: {dns.question.type: A}, condition: any}\nlevel: low\n"
+            "custom: {risk: 5, runbook: none, first_steps: [Look.]}\n"
+        )
+        alerts: list[Alert] = []
+        engine = Engine(RuleSet.load(folder), alerts.append)
+        engine.feed(make.dns(question_type="A"))
+        assert (alerts, engine.counters.quiet_hits) == ([], 1)
+
+
+class TestWithoutKnowledge:
+    def test_there_are_no_anomalies(self, make: Maker) -> None:
+        watch = Watch().feed(*hour(make, 0, theft(make, 300))).close()
+        assert (watch.alerts, watch.engine.counters.windows_judged, watch.engine.counters.flows_scored) == ([], 0, 0)
+        assert not watch.engine.knows
+
+    def test_nothing_is_new(self, make: Maker) -> None:
+        watch = Watch().feed(make.dicom("associate", calling_ae="ROGUE"), make.ai(host="ip:x"), make.hl7(host="ip:x"))
+        assert watch.close().alerts == []
+
+    def test_rules_that_ask_what_is_new_speak_once_there_is_knowledge(self, make: Maker, learnt: Learnt) -> None:
+        watch = Watch().feed(make.dicom("associate", host="ip:ws1", calling_ae="ROGUE"))
+        watch.engine.learn(learnt.knowledge)
+        watch.feed(make.dicom("associate", 5, "ip:ws1", calling_ae="ROGUE"))
+        assert [alert.source for alert in watch.alerts] == ["rule"]
+        assert watch.alerts[0].model == learnt.knowledge.fingerprint
+        assert "never seen before" in watch.alerts[0].text()
+
+
+class TestAnomalies:
+    def test_only_after_the_minute_is_over(self, make: Maker, learnt: Learnt) -> None:
+        watch = Watch(learnt.knowledge)
+        at = learnt.end + 300
+        watch.feed(*hour(make, learnt.end, minutes=5), theft(make, at + 10))
+        watch.feed(make.flow(at + WINDOW + LATENESS - 0.01, "ip:ws0", destination="ip:server0"))
+        assert watch.alerts == []
+        watch.feed(make.flow(at + WINDOW + LATENESS, "ip:ws0", destination="ip:server0"))
+        [alert] = watch.alerts
+        assert (alert.source, alert.device, alert.kind) == ("anomaly", "ip:ws1", "anomaly-exfiltration")
+        assert alert.when == make.start + timedelta(seconds=at + WINDOW)
+        assert alert.first == make.start + timedelta(seconds=at)
+        assert alert.zone == "clinical"
+
+    def test_reasons_are_values_beside_what_is_usual(self, make: Maker, learnt: Learnt) -> None:
+        watch = Watch(learnt.knowledge).feed(*hour(make, learnt.end, theft(make, learnt.end + 300))).close()
+        [alert] = watch.alerts
+        lead = alert.reasons[0]
+        assert lead.feature == "bytes sent to the internet"
+        assert lead.value == 5 * 10**9
+        assert (lead.p50, lead.p99, lead.own) == (0, 0, True)
+        assert lead.once_in == lead.minutes + 1
+        sent = next(reason for reason in alert.reasons if reason.feature == "bytes sent")
+        assert 5 * 10**9 <= sent.value < 5.1 * 10**9
+        assert 0 < sent.p50 < sent.p99 < 10**6
+        assert alert.first_steps
+        assert alert.runbook == "anomaly-exfiltration"
+        assert 0 < alert.risk <= 100
+        assert alert.p_value is not None
+        assert alert.p_value <= budget_p(7, learnt.knowledge.minutes_per_week)
+        assert alert.false_alarms_per_week == alert.p_value * learnt.knowledge.minutes_per_week
+        assert alert.false_alarms_per_week <= alert.budget == 7
+
+    def test_benign_minutes_raise_none(self, make: Maker, learnt: Learnt) -> None:
+        """The budget is one false alarm in 7,100 minutes; of 290, more than one has odds of 1 in 1,200."""
+        watch = Watch(learnt.knowledge).feed(*make.morning(60, seed=3, at=learnt.end)).close()
+        assert watch.engine.counters.windows_judged > 250
+        assert len(watch.alerts) <= 1
+
+    def test_a_larger_budget_never_tells_less(self, make: Maker, learnt: Learnt) -> None:
+        events = hour(make, learnt.end, theft(make, learnt.end + 300))
+        counts = [
+            len(Watch(learnt.knowledge, budget).feed(*events).close().alerts) for budget in (1e-3, 0.1, 7.0, 1e3, 1e6)
+        ]
+        assert counts == sorted(counts)
+        assert counts[0] <= 1 <= counts[2]
+        assert counts[-1] > 3
+
+    def test_near_a_rules_alert_it_is_more_evidence(self, make: Maker, learnt: Learnt) -> None:
+        at = learnt.end + 300
+        watch = Watch(learnt.knowledge).feed(
+            *hour(make, learnt.end, *make.scan(at, "ip:ws1"), theft(make, at + 120), theft(make, at + 120, "ip:ws2"))
+        )
+        assert {alert.source for alert in watch.alerts if alert.device == "ip:ws1"} == {"rule"}
+        assert watch.engine.counters.merged >= 1
+        assert [alert.device for alert in watch.close().anomalies] == ["ip:ws2"], "another device is another story"
+
+    def test_long_after_a_rules_alert_it_is_its_own(self, make: Maker, learnt: Learnt) -> None:
+        at = learnt.end + 60
+        events = hour(make, learnt.end, *make.scan(at, "ip:ws1"), theft(make, at + 120 + MERGE, "ip:ws1"), minutes=20)
+        watch = Watch(learnt.knowledge).feed(*events).close()
+        assert [alert.device for alert in watch.anomalies] == ["ip:ws1"]
+
+    def test_one_alert_a_device_and_hour(self, make: Maker, learnt: Learnt) -> None:
+        thefts = [theft(make, 3700 + 240 * number) for number in range(5)]
+        watch = Watch(learnt.knowledge).feed(*hour(make, 3600, *thefts, minutes=30)).close()
+        assert len(watch.anomalies) == 1
+        assert watch.engine.counters.repeated == 4
+
+    def test_a_rules_alert_shows_the_devices_minute(self, make: Maker, learnt: Learnt) -> None:
+        watch = Watch(learnt.knowledge).feed(*hour(make, learnt.end, *make.scan(learnt.end + 300, "ip:ws1")))
+        scan = next(alert for alert in watch.alerts if alert.title.startswith("Port scan"))
+        assert "destination ports" in {reason.feature for reason in scan.reasons}
+
+    def test_flows_are_scored_in_batches_before_their_minute_is_judged(self, make: Maker, learnt: Learnt) -> None:
+        watch = Watch(learnt.knowledge)
+        flood = [make.flow(learnt.end + number / 100, "ip:ws1", destination="ip:server0") for number in range(BATCH + 7)]
+        watch.feed(*flood[:BATCH])
+        assert watch.engine.counters.flows_scored == BATCH
+        watch.feed(*flood[BATCH:]).close()
+        assert watch.engine.counters.flows_scored == BATCH + 7
+
+    def test_a_device_never_met_is_held_to_the_site(self, make: Maker, learnt: Learnt) -> None:
+        watch = Watch(learnt.knowledge).feed(*hour(make, learnt.end, theft(make, learnt.end + 300, "ip:stranger"))).close()
+        [alert] = [alert for alert in watch.anomalies if alert.device == "ip:stranger"]
+        assert not any(reason.own for reason in alert.reasons)
+
+
+class TestOrder:
+    def test_anomalies_come_by_minute_and_device(self, make: Maker, learnt: Learnt) -> None:
+        at = learnt.end + 300
+        thefts = [theft(make, at + 60 * minute, f"ip:ws{number}") for minute, number in ((2, 0), (0, 3), (0, 1), (1, 2))]
+        watch = Watch(learnt.knowledge).feed(*hour(make, learnt.end, *thefts)).close()
+        assert [alert.device for alert in watch.anomalies] == ["ip:ws1", "ip:ws3", "ip:ws2", "ip:ws0"]
+
+    def test_a_rule_is_told_before_the_anomaly_of_its_time(self, make: Maker, learnt: Learnt) -> None:
+        at = learnt.end + 300
+        watch = Watch(learnt.knowledge).feed(*hour(make, learnt.end, theft(make, at), *make.scan(at + 20, "ip:ws2"))).close()
+        assert [(alert.source, alert.device) for alert in watch.alerts][-1] == ("anomaly", "ip:ws1")
+        assert watch.alerts[0].source == "rule"
+
+
+class TestReplay:
+    def test_twice_is_the_same(self, make: Maker, learnt: Learnt) -> None:
+        at = learnt.end + 300
+        events = hour(
+            make, learnt.end, theft(make, at), *make.scan(at + 20, "ip:ws2"), *make.scan(at + 20, "ip:new"),
+            make.dicom("associate", at + 60, "ip:ws3", calling_ae="ROGUE"), make.hl7(at + 70, "ip:ws0"),
+        )  # fmt: skip
+        first, second = (Watch(learnt.knowledge).feed(*events).close().wire() for _ in range(2))
+        assert len(first) >= 4
+        assert first == second
+
+    def test_through_the_wire_is_the_same(self, make: Maker, learnt: Learnt) -> None:
+        at = learnt.end + 300
+        events = hour(make, learnt.end, theft(make, at), *make.scan(at + 20, "ip:ws2"))
+        again = [decode(msgspec.json.encode(event)) for event in events]
+        assert Watch(learnt.knowledge).feed(*events).close().wire() == Watch(learnt.knowledge).feed(*again).close().wire()
+
+    def test_a_replay_repeats_ids_and_another_hour_does_not(self, make: Maker) -> None:
+        first = Watch().feed(*make.scan())
+        second = Watch().feed(*type(make)().scan(30))
+        third = Watch().feed(*make.scan(EPISODE))
+        assert first.alerts[0].id == second.alerts[0].id != third.alerts[0].id
+
+    def test_an_event_twice_does_not_alert_twice(self, make: Maker) -> None:
+        scan = make.scan()
+        assert len(Watch().feed(*scan, *scan).alerts) == 1
+
+
+class TestBounds:
+    def test_episodes_are_bounded_and_counted(self, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_ALERTS", 3)
+        watch = Watch()
+        for number in range(5):
+            watch.feed(*make.scan(number, f"ip:{number}"))
+        assert len(watch.alerts) == 5
+        assert len(watch.engine._episodes) == len(watch.engine._alerted) == 3
+        assert watch.engine.counters.forgotten == 2
+        watch.feed(*make.scan(60, "ip:4"))
+        assert len(watch.alerts) == 5, "the newest are remembered"
+
+    def test_past_episodes_are_let_go(self, make: Maker) -> None:
+        watch = Watch()
+        for number in range(1100):
+            watch.engine._episodes[f"old{number}"] = make.start.timestamp()
+            watch.engine._alerted[f"old{number}"] = make.start.timestamp()
+        watch.feed(make.flow(3 * EPISODE), make.flow(3 * EPISODE + WINDOW + LATENESS))
+        assert not watch.engine._episodes
+        assert not watch.engine._alerted
+
+    def test_zones_are_bounded(self, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MAX_DEVICES", 3)
+        watch = Watch().feed(*(make.flow(number, f"ip:{number}") for number in range(9)))
+        assert len(watch.engine._zones) == 3
+        watch.feed(make.flow(10, "ip:0", source_zone="guests"))
+        assert watch.engine._zones["ip:0"] == "guests"
+
+
+RULES = load_rules()
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_no_event_ends_the_engine(
+    edge_lines: dict[str, st.SearchStrategy[bytes]], learnt: Learnt, data: st.DataObject
+) -> None:
+    """Whatever decodes is taken, judged, and told of in valid JSON and printable text."""
+    alerts: list[Alert] = []
+    engine = Engine(RULES, alerts.append, data.draw(st.sampled_from([learnt.knowledge, None])), 1e6)
+    for line in data.draw(st.lists(st.one_of(*edge_lines.values()), max_size=12)):
+        engine.feed(decode(line))
+    engine.close()
+    for alert in alerts:
+        json.loads(json.dumps(alert.ocsf(), allow_nan=False))
+        assert all(letter.isprintable() or letter == "\n" for letter in alert.text())
+
+
+REFUSED_OR_TAKEN = {
+    "a number beyond every float": {"nigrani.count": 10**400},
+    "a number beyond 64 bits": {"nigrani.count": 2**64},
+    "bytes beyond every float": {"nigrani.source.payload_bytes": 10**400},
+    "a time without a zone": {"@timestamp": "2026-03-02T08:00:00"},
+    "year one without a zone": {"@timestamp": "0001-01-01T00:00:00"},
+}
+
+
+@pytest.mark.parametrize("changed", REFUSED_OR_TAKEN.values(), ids=REFUSED_OR_TAKEN)
+def test_what_no_agent_would_send_is_refused_or_taken(make: Maker, learnt: Learnt, changed: dict[str, object]) -> None:
+    """A line that decodes must not end the detector, and must not mean another time in another time zone."""
+    line = json.dumps(json.loads(msgspec.json.encode(make.flow())) | changed).encode()
+    try:
+        event = decode(line)
+    except ValueError:
+        return
+    assert event.timestamp.tzinfo is not None
+    Watch(learnt.knowledge).feed(event).close()
