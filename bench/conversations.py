@@ -102,9 +102,7 @@ def _server() -> ssl.SSLContext:
         path = Path(folder, "server.pem")
         path.write_bytes(
             certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
+            + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         )
         context.load_cert_chain(path)
     return context
@@ -191,9 +189,7 @@ def hl7(random: Random, length: int) -> list[Message]:
         control = _digits(random, 8)
         kind, trigger = random.choice((("ADT", "A01"), ("ADT", "A08"), ("ORM", "O01"), ("ORU", "R01")))
         text = _hl7_message(random, kind, trigger, control)
-        answer = (
-            f"MSH|^~\\&|EHR|WARD|LIS|LAB|20260105080001||ACK^{trigger}|{_digits(random, 8)}|P|2.5\rMSA|AA|{control}\r"
-        )
+        answer = f"MSH|^~\\&|EHR|WARD|LIS|LAB|20260105080001||ACK^{trigger}|{_digits(random, 8)}|P|2.5\rMSA|AA|{control}\r"
         messages.append(Message(CLIENT, b"\x0b" + text.encode() + b"\x1c\r", 0.4))
         messages.append(Message(SERVER, b"\x0b" + answer.encode() + b"\x1c\r", 0.01))
         length -= 1460
@@ -343,12 +339,150 @@ def _resource(random: Random, kind: str, length: int) -> bytes:
 
 _SMB = Struct("<4sHHIHHIIQIIQ16s")
 _PIECE = 65_536
+_FILE = bytes(16)
 
 
 def smb2(random: Random, length: int) -> list[Message]:
-    """Negotiate, log on, connect to a share, then read or write one file."""
-    del random.seed  # the conversation draws all it needs below
-    return []
+    """Negotiate, log on, connect to a share, then read or write one file and close it."""
+    tree = random.randrange(1, 9)
+    turns = [(0, *_NEGOTIATE), *_logon(random), _connect(random), _create(random)]
+    reads = random.random() < 0.6
+    for start in range(0, max(length, 1), _PIECE):
+        turns.append(_transfer(random, reads, start, min(max(length - start, 100), _PIECE)))
+    turns.append((6, pack("<HHI16s", 24, 0, 0, _FILE), pack("<HHI", 60, 0, 0) + bytes(52), 0))
+    messages = []
+    for number, (command, asked, answered, status) in enumerate(turns):
+        messages.append(Message(CLIENT, _smb(command, number, tree, asked, 0, 0), 0.005))
+        messages.append(Message(SERVER, _smb(command, number, tree, answered, 1, status), 0.002))
+    return messages
+
+
+Turn = tuple[int, bytes, bytes, int]
+"""Command, request, response, status."""
+
+_NEGOTIATE = (
+    pack("<HHHHI16sQ3H", 36, 3, 1, 0, 0x7F, bytes(16), 0, 0x0210, 0x0300, 0x0302),
+    pack("<HHHH16sIIIIQQHHI", 65, 1, 0x0302, 0, bytes(16), 0x7F, 1 << 20, 1 << 20, 1 << 20, 0, 0, 128, 0, 0),
+    0,
+)
+
+
+def _smb(command: int, number: int, tree: int, body: bytes, flags: int, status: int) -> bytes:
+    """One message behind its direct TCP header (§2.1)."""
+    tree = tree if command > 3 or (command == 3 and flags) else 0
+    header = _SMB.pack(b"\xfeSMB", 64, 1, status, command, 1, flags, 0, number, 0, tree, 0x1000 if command else 0, bytes(16))
+    return (len(header) + len(body)).to_bytes(4) + header + body
+
+
+def _logon(random: Random) -> list[Turn]:
+    """Two SESSION_SETUPs with NTLM inside (§2.2.5, MS-NLMP §2.2.1)."""
+
+    def setup(token: bytes) -> bytes:
+        return pack("<HBBIIHHQ", 25, 0, 1, 0, 0, 88, len(token), 0) + token
+
+    user = f"nurse{random.randrange(30)}".encode("utf-16-le")
+    empty = pack("<HHI", 0, 0, 64)
+    last = b"NTLMSSP\0\3\0\0\0" + empty * 3 + pack("<HHI", len(user), len(user), 64) + empty * 2 + bytes(4) + user
+    challenge = b"NTLMSSP\0\2\0\0\0" + empty + bytes(4) + random.randbytes(8)
+    return [
+        (1, setup(b"NTLMSSP\0\1\0\0\0" + bytes(24)), pack("<HHHH", 9, 0, 72, len(challenge)) + challenge, 0xC0000016),
+        (1, setup(last), pack("<HHHH", 9, 0, 72, 0), 0),
+    ]
+
+
+def _connect(random: Random) -> Turn:
+    path = f"\\\\files\\{random.choice(('wards', 'scans', 'finance', 'backup'))}".encode("utf-16-le")
+    return 3, pack("<HHHH", 9, 0, 72, len(path)) + path, pack("<HBBIII", 16, 1, 0, 0, 0, 0x1F01FF), 0
+
+
+def _create(random: Random) -> Turn:
+    name = f"report{_digits(random, 4)}.docx".encode("utf-16-le")
+    asked = pack("<HBBIQQIIIIIHHII", 57, 0, 0, 2, 0, 0, 0x12019F, 0, 7, 3, 0, 120, len(name), 0, 0) + name
+    return 5, asked, pack("<HBBI", 89, 0, 0, 1) + bytes(32) + pack("<QQII16sII", 4096, 4096, 0, 0, _FILE, 0, 0), 0
+
+
+def _transfer(random: Random, reads: bool, start: int, size: int) -> Turn:
+    data = random.randbytes(size)
+    if reads:
+        asked = pack("<HBBIQ16sIIIHHB", 49, 80, 0, size, start, _FILE, 0, 0, 0, 0, 0, 0)
+        return 8, asked, pack("<HBBIII", 17, 80, 0, size, 0, 0) + data, 0
+    asked = pack("<HHIQ16sIIHHI", 49, 112, size, start, _FILE, 0, 0, 0, 0, 0) + data
+    return 9, asked, pack("<HHIIHH", 17, 0, size, 0, 0, 0), 0
 
 
 # SIP (RFC 3261) and RTP (RFC 3550)
+
+
+def sip(random: Random, length: int) -> list[Message]:
+    """A call: INVITE to BYE."""
+    del length
+    call = f"{_digits(random, 10)}@pbx.hospital.example"
+    number = random.randrange(1, 900)
+    media = f"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio {10_000 + 2 * number} RTP/AVP 0\r\n"
+
+    def message(start: str, method: str, body: str = "") -> bytes:
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        return (
+            f"{start}\r\nVia: SIP/2.0/UDP phone.hospital.example;branch=z9hG4bK{number}\r\nFrom: <sip:{2000 + number}@pbx>"
+            f";tag=1\r\nTo: <sip:2001@pbx>\r\nCall-ID: {call}\r\nCSeq: {number} {method}\r\nUser-Agent: WardPhone/1.2\r\n"
+            f"{kind}Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+
+    return [
+        Message(CLIENT, message("INVITE sip:2001@pbx SIP/2.0", "INVITE", media), 0),
+        Message(SERVER, message("SIP/2.0 100 Trying", "INVITE"), 0.01),
+        Message(SERVER, message("SIP/2.0 180 Ringing", "INVITE"), 0.2),
+        Message(SERVER, message("SIP/2.0 200 OK", "INVITE", media), 2.0),
+        Message(CLIENT, message("ACK sip:2001@pbx SIP/2.0", "ACK"), 0.01),
+        Message(CLIENT, message("BYE sip:2001@pbx SIP/2.0", "BYE"), 3.0),
+        Message(SERVER, message("SIP/2.0 200 OK", "BYE"), 0.01),
+    ]
+
+
+def rtp(random: Random, length: int) -> list[Message]:
+    """Both ways of a G.711 call, 20 ms a packet."""
+    source = random.randrange(1 << 32)
+    packets = max(length // 172, 4)
+    return [
+        Message(index & 1, pack(">BBHII", 0x80, 0, index >> 1, (index >> 1) * 160, source ^ index & 1) + bytes(160), 0.01)
+        for index in range(packets)
+    ]
+
+
+# SSH (RFC 4253) and NTP (RFC 5905)
+
+
+def ssh(random: Random, length: int) -> list[Message]:
+    """Identification, key exchange, then a session that cannot be read."""
+    algorithms = (
+        "curve25519-sha256,ecdh-sha2-nistp256", "ssh-ed25519,rsa-sha2-512", "aes256-gcm@openssh.com", "aes256-gcm@openssh.com",
+        "hmac-sha2-256", "hmac-sha2-256", "none", "none", "", "",
+    )  # fmt: skip
+    lists = b"".join(pack(">I", len(names)) + names.encode() for names in algorithms)
+
+    def packet(payload: bytes) -> bytes:
+        padding = 8 - (len(payload) + 5) % 8 + 8
+        return pack(">IB", len(payload) + padding + 1, padding) + payload + random.randbytes(padding)
+
+    start = b"\x14" + random.randbytes(16) + lists + bytes(5)
+    messages = [
+        Message(CLIENT, f"SSH-2.0-OpenSSH_9.{random.randrange(2, 8)}\r\n".encode(), 0.001),
+        Message(SERVER, f"SSH-2.0-OpenSSH_8.{random.randrange(4, 9)}\r\n".encode(), 0.01),
+        Message(CLIENT, packet(start), 0.002),
+        Message(SERVER, packet(start), 0.002),
+        Message(CLIENT, packet(b"\x1e" + random.randbytes(36)), 0.002),
+        Message(SERVER, packet(b"\x1f" + random.randbytes(200)), 0.004),
+    ]
+    messages += [Message(index & 1, random.randbytes(random.randrange(36, 200)), 0.1) for index in range(8)]
+    messages.append(Message(SERVER, random.randbytes(max(length, 100)), 0.05))
+    return messages
+
+
+def ntp(random: Random, length: int) -> list[Message]:
+    """One question for the time."""
+    del length
+    question = bytearray(48)
+    question[0] = 0x23
+    answer = bytearray(random.randbytes(48))
+    pack_into(">BBbb", answer, 0, 0x24, 2, 6, -20)
+    return [Message(CLIENT, bytes(question), 0), Message(SERVER, bytes(answer), 0.003)]

@@ -41,6 +41,10 @@ class Baseline:
     trusted: tuple[str, ...] = ()
     """Public keys whose baselines are taken, beside this host's own."""
 
+    def __post_init__(self) -> None:
+        if self.learn_minutes < 0:
+            raise ValueError("baseline.learn_minutes must be at least 0")
+
 
 @dataclass(frozen=True)
 class Metrics:

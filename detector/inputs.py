@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ class Inputs:
     def __init__(self, names: Sequence[str]) -> None:
         """Raises Problem where a file is missing or empty, before any is read."""
         self._names = list(names)
+        if self._names.count("-") > 1:
+            raise Problem("- is standard input and can be read only once")
         self.total = 0
         self.events = 0
         self.bad = 0
@@ -25,14 +28,15 @@ class Inputs:
             if name == "-":
                 continue
             try:
-                size = Path(name).stat().st_size
-                with Path(name).open("rb") as file:
-                    file.read(1)
+                found = Path(name).stat()
+                if not stat.S_ISFIFO(found.st_mode):  # a pipe has no size, and cannot be opened twice
+                    with Path(name).open("rb") as file:
+                        file.read(1)
             except OSError as error:
                 raise Problem(f"{name}: {error.strerror or error}") from None
-            if size == 0:
+            if found.st_size == 0 and stat.S_ISREG(found.st_mode):
                 raise Problem(f"{name}: is empty")
-            self.total += size
+            self.total += found.st_size
 
     def read(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Event]:
         """All events of all files, in order."""

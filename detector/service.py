@@ -103,7 +103,8 @@ class Service:
         self.engine.feed(event)
         if self._lesson is not None:
             self._lesson.add(event)
-            if self._lesson.last - self._lesson.first >= self._config.baseline.learn_minutes * 60:
+            long_enough = self._lesson.last - self._lesson.first >= self._config.baseline.learn_minutes * 60
+            if long_enough or self._lesson.dropped:
                 self._learn(self._lesson)
         return 1
 
@@ -111,12 +112,13 @@ class Service:
         """The lesson is over: make the baseline, keep it, judge by it."""
         try:
             baseline = lesson.baseline()
+            knowledge = Knowledge.of(baseline)
         except ValueError as error:
             log.warning("nothing learnt yet: %s", error)
             self._lesson = Lesson()
             return
         save_baseline(baseline, self.baseline_path)
-        self.engine.learn(Knowledge.of(baseline))
+        self.engine.learn(knowledge)
         self.learnt = dict(baseline.header["counts"])
         self._lesson = None
         self.metrics.learning.set(0)

@@ -41,11 +41,13 @@ def load_knowledge(path: Path, trusted: Sequence[str | Path] = ()) -> Knowledge:
     try:
         signing_key(state_folder())
         verifier = Verifier([state_folder() / "baseline.pub", *map(Path, trusted)])
-        return Knowledge.of(load(path, verifier, FEATURES))
-    except (BaselineError, ValueError) as error:
+        baseline = load(path, verifier, FEATURES)
+    except ValueError as error:
+        raise Problem(str(error)) from None
+    try:
+        return Knowledge.of(baseline)
+    except BaselineError as error:
         raise Problem(f"{path}: {error}") from None
-    except OSError as error:
-        raise Problem(f"{path}: {error.strerror or error}") from None
 
 
 def save_baseline(baseline: Baseline, path: Path) -> None:
@@ -56,9 +58,7 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
     try:
         save(baseline, path, signing_key(state_folder()))
     except ValueError as error:
-        raise Problem(f"{path}: {error}") from None
-    except OSError as error:
-        raise Problem(f"{path}: {error.strerror or error}") from None
+        raise Problem(str(error)) from None
 
 
 class EventFile:

@@ -67,8 +67,8 @@ class PcapFile:
         while held - position >= 16 and not self._lost:  # cut off, or of a broken length: look for others in it
             self._lose("truncated_record")
             position = self._feed(meter, buffer, position + 1, held)
-        if held and not self._lost:
-            self.faults["truncated_record"] = 1
+        if held > position and not self._lost:
+            self.faults["truncated_record"] = self.faults.get("truncated_record", 0) + 1
         if done:
             yield meter.when, done
 

@@ -31,6 +31,8 @@ class PcapngFile:
         self._when = 0
         self._lost = False
         """Whether the next block is being looked for, after a broken one."""
+        self._over = False
+        """Whether nothing more comes."""
         if self.size < 28:
             raise ValueError(f"cut inside the section header: {self.size} bytes of 28")
 
@@ -49,10 +51,11 @@ class PcapngFile:
                 done += count
                 yield self._when, done
         position = 0
+        self._over = True
         while held - position >= 12 and not self._lost:  # cut off, or of a broken length: look for others in it
             self._lose("truncated_record")
             position = self._blocks(meter, buffer, position + 1, held)
-        if held and not self._lost:
+        if held > position and not self._lost:
             self._fault("truncated_record")
         yield self._when, done
 
@@ -117,19 +120,21 @@ class PcapngFile:
                 return
             link, per_second = self._interfaces[number]
             ticks = (high << 32) | low
-            self._when = ticks * 1_000_000 // per_second
-            self._packet(meter, start + 20, held, wire, link)
+            self._packet(meter, start + 20, held, wire, ticks * 1_000_000 // per_second, link)
         elif kind == SIMPLE and end - start >= 4 and self._interfaces:
             wire = struct.unpack_from(self._order + "I", buffer, start)[0]
-            self._packet(meter, start + 4, min(wire, end - start - 4), wire, self._interfaces[0][0])
+            self._packet(meter, start + 4, min(wire, end - start - 4), wire, self._when, self._interfaces[0][0])
+        elif kind in {INTERFACE, ENHANCED, SIMPLE}:
+            self._fault("broken_record")
 
-    def _packet(self, meter: Meter, start: int, held: int, wire: int, link: int) -> None:
+    def _packet(self, meter: Meter, start: int, held: int, wire: int, when: int, link: int) -> None:
         if not link:
             self._fault("unreadable_link_type")
-        elif self._when > 0xFFFF_FFFF * 1_000_000 or wire > 0x7FFFFFF:
+        elif when > 0xFFFF_FFFF * 1_000_000 or not 0 < wire <= 0x7FFFFFF:
             self._fault("broken_record")
         else:
-            meter.packet(start, start + held, max(wire, held), self._when, link)
+            self._when = when
+            meter.packet(start, start + held, max(wire, held), when, link)
 
     def _interface(self, buffer: bytearray, start: int, end: int) -> None:
         from agent.meter import LINKS  # noqa: PLC0415 - the table belongs to the meter
@@ -158,9 +163,9 @@ class PcapngFile:
             length = struct.unpack_from(self._order + "I", buffer, position + 4)[0]
             if 32 <= length <= MAX_BLOCK and length % 4 == 0:
                 last = position + length - 4
-                if last + 4 > end:
+                if last + 4 > end and not self._over:
                     break
-                if struct.unpack_from(self._order + "I", buffer, last)[0] == length:
+                if last + 4 <= end and struct.unpack_from(self._order + "I", buffer, last)[0] == length:
                     self._lost = False
                     break
             position = buffer.find(wanted, position + 1, end)

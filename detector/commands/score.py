@@ -29,8 +29,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", metavar="FILE", type=Path, help="a baseline that `detector train` wrote")
     parser.add_argument("--rules", metavar="DIR", action="append", default=[], help="rules beside the shipped ones")
     parser.add_argument("--trust", metavar="FILE", action="append", default=[], help="public key of another trainer")
-    parser.add_argument("--false-alarms-per-week", metavar="N", type=float, default=7.0, help="budget of anomalies")
+    parser.add_argument("--false-alarms-per-week", metavar="N", type=_above_zero, default=7.0, help="budget of anomalies")
     parser.add_argument("--json", action="store_true", help="NDJSON on standard output")
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
 
 
 class Printer:

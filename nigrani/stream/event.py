@@ -31,7 +31,8 @@ Domain = Annotated[str, Meta(max_length=128, extra={"privacy": "domain"})]
 Word = Annotated[str, Meta(max_length=128, extra={"privacy": "word"})]
 """A value of a standard's vocabulary or of ours; leaves as it is, capped, control characters replaced."""
 
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
+"""A whole number that every JSON reader keeps, and every sum of a few million of them fits a float."""
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -40,7 +41,7 @@ class Event(
 ):
     """The envelope every event has."""
 
-    timestamp: datetime = field(name="@timestamp")
+    timestamp: Annotated[datetime, Meta(tz=True)] = field(name="@timestamp")
     """The last moment the event tells of, UTC."""
     id: Annotated[str, Meta(max_length=64)] = field(name="event.id")
     """A function of (agent, boot, sequence): the same event sent twice has the same id."""

@@ -20,6 +20,7 @@ from os import environ
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent.capture import Capture
 from agent.flow import FlowRecord
 from agent.meter import LINKS, Meter
 from agent.protocol import DONE, Fact, Parser
@@ -267,6 +268,19 @@ def feed(meter: Meter, packets: Iterable[Frame], link: int = ETHERNET) -> None:
     buffer = bytearray(b"".join(map(record, packets)))
     meter.use(buffer)
     assert meter.feed(0, len(buffer), LINKS[link], False, False, 262_144) == len(buffer)
+
+
+def read_file(
+    folder: Path, content: bytes, reader: Callable[[Path], Capture]
+) -> tuple[Metered, dict[str, int], list[tuple[int, int]]]:
+    """What a capture file's reader makes of the content, its faults, and the steps it took."""
+    path = folder / "capture"
+    path.write_bytes(content)
+    capture = reader(path)
+    meter = Meter(nothing)
+    steps = list(capture.read(meter))
+    meter.close()
+    return read(meter), capture.faults, steps
 
 
 def read(meter: Meter) -> Metered:

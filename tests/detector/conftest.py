@@ -59,7 +59,8 @@ class Maker:
 
     def session(self, at: float = 0, host: str = "ip:ws", **fields: Any) -> NetworkSession:
         """An act of an ordinary protocol; HTTP where the test names none."""
-        return self._make(NetworkSession, at, host, {"source": host, "destination": "ip:web", "protocol": "http", **fields})
+        plain = {"source": host, "destination": "ip:web", "protocol": "http"}
+        return self._make(NetworkSession, at, host, plain | fields)
 
     def dicom(self, action: str, at: float = 0, host: str = "ip:ws", **fields: Any) -> DicomAssociation:
         """An act on an association with the archive."""
@@ -73,11 +74,13 @@ class Maker:
 
     def fhir(self, at: float = 0, host: str = "ip:ws", **fields: Any) -> FhirInteraction:
         """A read from the FHIR server."""
-        return self._make(FhirInteraction, at, host, {"source": host, "destination": "ip:fhir", "interaction": "read", **fields})
+        plain = {"source": host, "destination": "ip:fhir", "interaction": "read"}
+        return self._make(FhirInteraction, at, host, plain | fields)
 
     def ai(self, at: float = 0, host: str = "ip:ws", **fields: Any) -> AiInference:
         """A prediction."""
-        return self._make(AiInference, at, host, {"source": host, "model": "chest", "action": "predict", "status": 200, **fields})
+        plain = {"source": host, "model": "chest", "action": "predict", "status": 200}
+        return self._make(AiInference, at, host, plain | fields)
 
     def status(self, at: float = 0, host: str = "ip:ws", **fields: Any) -> AgentStatus:
         """An agent's heartbeat."""
@@ -97,17 +100,18 @@ class Maker:
         random = np.random.default_rng(seed)
         events: list[Event] = []
         for minute in range(minutes):
+            first = at + 60 * minute
+
+            def moments(rate: float, first: float = first) -> Iterator[float]:
+                """So many moments of the minute as chance has it."""
+                return (first + float(moment) for moment in random.uniform(0, 60, random.poisson(rate)))
+
             for number in range(devices):
-                host, rate = f"ip:ws{number}", 3.0 + 4 * number
-                first = at + 60 * minute
-                for moment in sorted(random.uniform(0, 60, random.poisson(rate))):
-                    events.append(self._benign_flow(random, first + float(moment), host, number))
-                for _ in range(random.poisson(0.5 + number / 2)):
-                    events.append(self.dicom("c-find", first + float(random.uniform(0, 60)), host, calling_ae=f"WS{number}"))
-                for _ in range(random.poisson(1.0)):
-                    events.append(self.dns(first + float(random.uniform(0, 60)), host, question="clinic.test", name_length=14))
-            for _ in range(random.poisson(2.0)):
-                events.append(self.hl7(at + 60 * minute + float(random.uniform(0, 60))))
+                host, title = f"ip:ws{number}", f"WS{number}"
+                events.extend(self._benign_flow(random, moment, host, number) for moment in moments(3.0 + 4 * number))
+                events.extend(self.dicom("c-find", moment, host, calling_ae=title) for moment in moments((1 + number) / 2))
+                events.extend(self.dns(moment, host, question="clinic.test", name_length=14) for moment in moments(1.0))
+            events.extend(self.hl7(moment) for moment in moments(2.0))
         events.sort(key=lambda event: event.timestamp)
         return events
 
@@ -131,7 +135,8 @@ class Maker:
 
     def _make(self, kind: type[_Kind], at: float, host: str, fields: dict[str, Any]) -> _Kind:
         number = next(self._ids)
-        given = {"timestamp": START + timedelta(seconds=at), "id": f"e{number}", "sequence": number, "agent": "a", "host": host}
+        when = START + timedelta(seconds=at)
+        given = {"timestamp": when, "id": f"e{number}", "sequence": number, "agent": "a", "host": host}
         return msgspec.convert(kind(**(given | fields)), kind, from_attributes=True)
 
 
@@ -163,15 +168,16 @@ def learnt() -> Learnt:
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder of the test's own."""
     folder = tmp_path / "state"
     monkeypatch.setenv("NIGRANI_STATE", str(folder))
-    yield folder
+    return folder
 
 
 EDGES = [0, 1, 2, 65535, 65536, 2**31, 2**32, 2**53 - 1, 2**53]
 """As large as a number of JSON can be without losing a unit (RFC 8259 §6)."""
+TEXTS = ["", " ", "\x00", "\x1b[2J", "A700", "c-find", "request", "REJ", "arp", "é" * 64, "x" * 64]
 MOMENTS = [
     "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00+23:00",
@@ -186,13 +192,13 @@ MOMENTS = [
 ]
 
 
-def _edge(kind: mi.Type) -> st.SearchStrategy[Any]:
+def _edge(kind: mi.Type) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for each type
     """JSON values at the edge of what a field can hold."""
     match kind:
         case mi.Metadata(type=inner):
             return _edge(inner)
         case mi.StrType():
-            return st.sampled_from(["", " ", "\x00", "\x1b[2J", "A700", "c-find", "request", "REJ", "arp", "é" * 64, "x" * 64])
+            return st.sampled_from(TEXTS)
         case mi.IntType():
             return st.sampled_from([value for value in EDGES if value <= (kind.le or 2**53)])
         case mi.FloatType():

@@ -42,7 +42,7 @@ FINDING = {
             "properties": {
                 "version": {"const": "1.3.0"},
                 "uid": {"type": "string"},
-                "product": {"type": "object", "required": ["vendor_name"], "properties": {"name": {"const": "nigrani"}}},
+                "product": {"required": ["vendor_name"], "properties": {"name": {"const": "nigrani"}}},
             },
         },
         "finding_info": {
@@ -55,14 +55,15 @@ FINDING = {
                 "created_time": {"type": "integer"},
                 "first_seen_time": {"type": "integer"},
                 "last_seen_time": {"type": "integer"},
-                "analytic": {"type": "object", "required": ["type_id"], "properties": {"type_id": {"enum": [1, 4]}}},
+                "analytic": {"required": ["type_id"], "properties": {"type_id": {"enum": [1, 4]}}},
                 "attacks": {"type": "array", "items": {"type": "object", "required": ["technique", "version"]}},
                 "related_events": {"type": "array", "items": {"type": "object", "required": ["uid"]}},
             },
         },
         "resources": {"type": "array", "items": {"type": "object", "required": ["uid"]}},
         "remediation": {
-            "type": "object", "required": ["desc"], "properties": {"references": {"type": "array", "items": {"type": "string"}}}
+            "required": ["desc"],
+            "properties": {"references": {"type": "array", "items": {"type": "string"}}},
         },
         "unmapped": {"type": "object"},
     },
@@ -75,8 +76,8 @@ REASON = Reason(feature="C-FIND requests", value=63, p50=1, p99=4, once_in=198, 
 
 def alert(**fields: Any) -> Alert:
     given: dict[str, Any] = {
-        "id": "0badcafe", "kind": "11111111-2222", "slug": "cfind_enumeration", "title": "Patient lists enumerated", "severity": "high",
-        "device": "ip:ws3", "zone": "clinical", "when": WHEN, "first": WHEN - timedelta(seconds=50), "source": "rule",
+        "id": "0badcafe", "kind": "11111111-2222", "slug": "cfind_enumeration", "severity": "high",
+        "title": "Patient lists enumerated", "device": "ip:ws3", "zone": "clinical", "when": WHEN, "first": WHEN - timedelta(seconds=50), "source": "rule",
         "description": "What it is.", "because": ["31 C-FIND requests in 60 s"],
         "about": ["ip:ws3 → ip:pacs port 11112"], "reasons": [REASON],
         "false_positives": ["A migration runs.", "A study is exported."],

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from detector import features
 from detector.features import (
     FAILED,
-    FLOW_FEATURES,
     FLOORS,
+    FLOW_FEATURES,
     UNITS,
     WINDOW_FEATURES,
     Window,
