@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -70,10 +71,8 @@ def _handshake(name: str) -> list[tuple[int, bytes]]:
     )
     flights = []
     for direction in (CLIENT, SERVER, CLIENT, SERVER):
-        try:
+        with suppress(ssl.SSLWantReadError):
             ends[direction].do_handshake()
-        except ssl.SSLWantReadError:
-            pass
         flight = wires[direction].read()
         if flight:
             flights.append((direction, flight))
@@ -272,13 +271,19 @@ def _dimse(random: Random, kind: bytes, number: int, length: int) -> Iterator[Me
         elements.append((0x1000, instance))
     request = _values(_command_set(elements), control=3)
     if kind == _FIND:
-        request += _values(random.randbytes(180), control=2)
+        request += _values(_query(random), control=2)
     if kind == _CT:
         request += _values(random.randbytes(length), control=2)
     yield Message(CLIENT, request, 0.01)
     answer = [(0x0002, kind), (0x0100, pack("<H", command | 0x8000)), (0x0120, pack("<H", number))]
     answer += [(0x0800, pack("<H", 0x0101)), (0x0900, pack("<H", 0))]
     yield Message(SERVER, _values(_command_set(answer), control=3), 0.02)
+
+
+def _query(random: Random) -> bytes:
+    """An identifier in explicit little endian: studies of one patient."""
+    elements = [(0x0008, 0x0052, b"CS", b"STUDY "), (0x0010, 0x0020, b"LO", _digits(random, 8).encode())]
+    return b"".join(pack("<HH2sH", *start, len(value)) + value for *start, value in elements)
 
 
 def _command_set(elements: list[tuple[int, bytes]]) -> bytes:
@@ -347,8 +352,9 @@ def smb2(random: Random, length: int) -> list[Message]:
     tree = random.randrange(1, 9)
     turns = [(0, *_NEGOTIATE), *_logon(random), _connect(random), _create(random)]
     reads = random.random() < 0.6
-    for start in range(0, max(length, 1), _PIECE):
-        turns.append(_transfer(random, reads, start, min(max(length - start, 100), _PIECE)))
+    turns += [
+        _transfer(random, reads, start, min(max(length - start, 100), _PIECE)) for start in range(0, max(length, 1), _PIECE)
+    ]
     turns.append((6, pack("<HHI16s", 24, 0, 0, _FILE), pack("<HHI", 60, 0, 0) + bytes(52), 0))
     messages = []
     for number, (command, asked, answered, status) in enumerate(turns):
@@ -383,7 +389,7 @@ def _logon(random: Random) -> list[Turn]:
     user = f"nurse{random.randrange(30)}".encode("utf-16-le")
     empty = pack("<HHI", 0, 0, 64)
     last = b"NTLMSSP\0\3\0\0\0" + empty * 3 + pack("<HHI", len(user), len(user), 64) + empty * 2 + bytes(4) + user
-    challenge = b"NTLMSSP\0\2\0\0\0" + empty + bytes(4) + random.randbytes(8)
+    challenge = b"NTLMSSP\0\2\0\0\0" + empty + bytes(4) + random.randbytes(8) + bytes(8) + empty
     return [
         (1, setup(b"NTLMSSP\0\1\0\0\0" + bytes(24)), pack("<HHHH", 9, 0, 72, len(challenge)) + challenge, 0xC0000016),
         (1, setup(last), pack("<HHHH", 9, 0, 72, 0), 0),
@@ -455,8 +461,8 @@ def rtp(random: Random, length: int) -> list[Message]:
 def ssh(random: Random, length: int) -> list[Message]:
     """Identification, key exchange, then a session that cannot be read."""
     algorithms = (
-        "curve25519-sha256,ecdh-sha2-nistp256", "ssh-ed25519,rsa-sha2-512", "aes256-gcm@openssh.com", "aes256-gcm@openssh.com",
-        "hmac-sha2-256", "hmac-sha2-256", "none", "none", "", "",
+        "curve25519-sha256,ecdh-sha2-nistp256", "ssh-ed25519,rsa-sha2-512", "aes256-gcm@openssh.com",
+        "aes256-gcm@openssh.com", "hmac-sha2-256", "hmac-sha2-256", "none", "none", "", "",
     )  # fmt: skip
     lists = b"".join(pack(">I", len(names)) + names.encode() for names in algorithms)
 
@@ -464,18 +470,25 @@ def ssh(random: Random, length: int) -> list[Message]:
         padding = 8 - (len(payload) + 5) % 8 + 8
         return pack(">IB", len(payload) + padding + 1, padding) + payload + random.randbytes(padding)
 
+    def signed(size: int) -> bytes:
+        return _string(_string(b"ssh-ed25519") + _string(random.randbytes(size)))
+
     start = b"\x14" + random.randbytes(16) + lists + bytes(5)
     messages = [
         Message(CLIENT, f"SSH-2.0-OpenSSH_9.{random.randrange(2, 8)}\r\n".encode(), 0.001),
         Message(SERVER, f"SSH-2.0-OpenSSH_8.{random.randrange(4, 9)}\r\n".encode(), 0.01),
         Message(CLIENT, packet(start), 0.002),
         Message(SERVER, packet(start), 0.002),
-        Message(CLIENT, packet(b"\x1e" + random.randbytes(36)), 0.002),
-        Message(SERVER, packet(b"\x1f" + random.randbytes(200)), 0.004),
+        Message(CLIENT, packet(b"\x1e" + _string(random.randbytes(32))), 0.002),
+        Message(SERVER, packet(b"\x1f" + signed(32) + _string(random.randbytes(32)) + signed(64)), 0.004),
     ]
     messages += [Message(index & 1, random.randbytes(random.randrange(36, 200)), 0.1) for index in range(8)]
     messages.append(Message(SERVER, random.randbytes(max(length, 100)), 0.05))
     return messages
+
+
+def _string(value: bytes) -> bytes:
+    return pack(">I", len(value)) + value
 
 
 def ntp(random: Random, length: int) -> list[Message]:

@@ -206,7 +206,7 @@ def _client_ports(clients: NDArray[np.uint32], count: int) -> Integers:
     return FIRST_PORT + rank
 
 
-def write(  # noqa: PLR0913 - the command's options
+def write(
     path: Path,
     *,
     packets: int = 1_000_000,
@@ -255,7 +255,7 @@ def _schedule(one: Flows, first: Integers, offsets: Integers) -> tuple[Integers,
     return flow[order], script[order], when[order]
 
 
-def _write_chunk(  # noqa: PLR0913 - one chunk's columns
+def _write_chunk(
     file: BinaryIO,
     frames: list[bytes],
     table: Integers,
@@ -296,7 +296,7 @@ def _write_chunk(  # noqa: PLR0913 - one chunk's columns
     _fill(data, transport[tcp] + 16, check[tcp])
     udp = np.flatnonzero(_IS[one.kind[flow]] == 17)
     _fill(data, transport[udp] + 6, np.where(check[udp] == 0, 0xFFFF, check[udp]).astype(">u2"))
-    file.write(data)
+    file.write(data.data)
 
 
 _IS = np.array([kind.transport for kind in KINDS], dtype=np.int64)

@@ -51,6 +51,7 @@ class Metrics:
     """The Prometheus endpoint."""
 
     listen: str = "127.0.0.1:9464"
+    """`address:port`. Other than loopback only on purpose: it has no TLS yet."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Writes docs/reference.md from the code: commands, settings, metrics and datasets, so that it cannot drift.
 
-    python -m nigrani.reference --write docs/reference.md
-    python -m nigrani.reference --check docs/reference.md
+`python -m nigrani.reference --write docs/reference.md`, or `--check` in its place.
 """
 
 from __future__ import annotations
@@ -22,6 +21,12 @@ import msgspec
 
 from nigrani.cli import VERBS
 from nigrani.stream.events import DATASETS
+from nigrani.stream.schema import schema
+
+
+ENVELOPE = """Every event has `@timestamp`, `event.id`, `event.sequence`, `event.dataset`, `agent.id`, `host.id` and \
+`nigrani.count`. JSON Schemas are in `config/schema/`.
+"""
 
 
 def commands() -> Iterator[str]:
@@ -88,13 +93,18 @@ def datasets() -> Iterator[str]:
     """A section for each dataset with its own fields."""
     envelope = {field.encode_name for field in msgspec.structs.fields(DATASETS["agent.status"].__mro__[1])}
     for name, kind in DATASETS.items():
-        texts = {key: text for base in reversed(kind.__mro__[:-1]) if base.__module__.startswith("nigrani")
-                 for key, text in field_texts(base).items()}
+        told = schema(name)["properties"]
         yield f"### `{name}`\n\n{inspect.getdoc(kind)}\n\n| field | |\n|---|---|"
         for field in msgspec.structs.fields(kind):
             if field.encode_name not in envelope:
-                yield f"| `{field.encode_name}` | {texts.get(field.name, '')} |"
+                yield f"| `{field.encode_name}` | {_cell(told[field.encode_name])} |"
         yield ""
+
+
+def _cell(told: dict[str, Any]) -> str:
+    """What a field is, or at least its type."""
+    text = told.get("description") or told.get("items", {}).get("description") or f"{told.get('type', 'number')}"
+    return " ".join(str(text).split()).replace("|", "\\|")
 
 
 def page() -> str:
@@ -113,14 +123,13 @@ def page() -> str:
         "\n## detector.yaml\n",
         table,
         *settings(detector),
-        "\nEach setting can also be given as `NIGRANI__group__key=value` in the environment and as `--set group.key=value`.\n",
+        "\nEach can also be given as `NIGRANI__group__key=value` in the environment and as `--set group.key=value`.\n",
         "## Metrics of the detector\n",
         "| metric | type | labels | |\n|---|---|---|---|",
         *metrics(),
         "\nThe agent's own metrics are its counters under the prefix `nigrani_agent_`.\n",
         "## Datasets\n",
-        "Every event has `@timestamp`, `event.id`, `event.sequence`, `event.dataset`, `agent.id`, `host.id` and"
-        " `nigrani.count`. JSON Schemas are in `config/schema/`.\n",
+        ENVELOPE,
         *datasets(),
     ]
     return "\n".join(parts).rstrip() + "\n"

@@ -43,7 +43,7 @@ class PcapFile:
         self.order, self.nano = self.MAGIC[header[:4]]
         snap, network = struct.unpack(self.order + "II", header[16:24])
         self.most = max(snap, 65_535) if 0 < snap <= MAX_RECORD else MAX_RECORD
-        link = network & 0x0FFF_FFFF
+        link = network & 0x03FF_FFFF  # above it the length of a frame check sequence
         if link not in LINKS:
             raise ValueError(f"link type {link} is not one the meter reads (Ethernet, raw IP, Linux cooked, loopback)")
         self.link = LINKS[link]
@@ -67,7 +67,9 @@ class PcapFile:
         while held - position >= 16 and not self._lost:  # cut off, or of a broken length: look for others in it
             self._lose("truncated_record")
             position = self._feed(meter, buffer, position + 1, held)
-        if held > position and not self._lost:
+        if self._lost:
+            self.faults["skipped_bytes"] += held - position
+        elif held > position:
             self.faults["truncated_record"] = self.faults.get("truncated_record", 0) + 1
         if done:
             yield meter.when, done
@@ -103,13 +105,17 @@ class PcapFile:
         return position
 
     def _believable(self, buffer: bytearray, position: int, end: int) -> bool:
-        """A header near in time to the last packet, followed by another such header or the chunk's end."""
-        for _ in range(2):
+        """A header near in time to the last packet, followed by another such header or the chunk's end.
+
+        Before the first packet four headers near to each other are asked for, or as many as there are.
+        """
+        last = self._last
+        for _ in range(2 if last else 4):
             second, part, held, wire = struct.unpack_from(self.order + "IIII", buffer, position)
-            near = self._last == 0 or self._last - DAY <= second <= self._last + DAY
-            if not near or part >= (1_000_000_000 if self.nano else 1_000_000) or not 0 < held <= min(wire, self.most):
+            last = last or second
+            if not last - DAY <= second <= last + DAY or part >= (1_000_000_000 if self.nano else 1_000_000) or not 0 < held <= min(wire, self.most):
                 return False
             position += 16 + held
             if position + 16 > end:
-                return True
+                return self._last != 0 or position == end
         return True

@@ -12,7 +12,7 @@ from agent.capture import CHUNK, MAX_RECORD
 if TYPE_CHECKING:
     from agent.meter import Meter
 
-SECTION, INTERFACE, SIMPLE, ENHANCED = 0x0A0D0D0A, 1, 3, 6
+SECTION, INTERFACE, PACKET, SIMPLE, ENHANCED = 0x0A0D0D0A, 1, 2, 3, 6
 MAX_BLOCK = MAX_RECORD + 65_536
 MAX_INTERFACES = 1024
 
@@ -27,7 +27,8 @@ class PcapngFile:
         self.size = path.stat().st_size
         self.faults: dict[str, int] = {}
         self._order = "<"
-        self._interfaces: list[tuple[int, int]] = []
+        self._interfaces: list[tuple[int, int, int]] = []
+        """Link type, ticks a second, seconds to add."""
         self._when = 0
         self._lost = False
         """Whether the next block is being looked for, after a broken one."""
@@ -55,7 +56,9 @@ class PcapngFile:
         while held - position >= 12 and not self._lost:  # cut off, or of a broken length: look for others in it
             self._lose("truncated_record")
             position = self._blocks(meter, buffer, position + 1, held)
-        if held > position and not self._lost:
+        if self._lost:
+            self._fault("skipped_bytes", held - position)
+        elif held > position:
             self._fault("truncated_record")
         yield self._when, done
 
@@ -113,24 +116,26 @@ class PcapngFile:
     def _block(self, meter: Meter, buffer: bytearray, kind: int, start: int, end: int) -> None:
         if kind == INTERFACE and end - start >= 8:
             self._interface(buffer, start, end)
-        elif kind == ENHANCED and end - start >= 20:
+        elif kind in {ENHANCED, PACKET} and end - start >= 20:
             number, high, low, held, wire = struct.unpack_from(self._order + "IIIII", buffer, start)
+            if kind == PACKET:  # the obsolete form: a drop counter stands beside the interface's number
+                number = struct.unpack_from(self._order + "H", buffer, start)[0]
             if number >= len(self._interfaces) or start + 20 + held > end:
                 self._fault("broken_record")
                 return
-            link, per_second = self._interfaces[number]
-            ticks = (high << 32) | low
-            self._packet(meter, start + 20, held, wire, ticks * 1_000_000 // per_second, link)
+            link, per_second, offset = self._interfaces[number]
+            when = ((high << 32) | low) * 1_000_000 // per_second + offset * 1_000_000
+            self._packet(meter, start + 20, held, wire, when, link)
         elif kind == SIMPLE and end - start >= 4 and self._interfaces:
             wire = struct.unpack_from(self._order + "I", buffer, start)[0]
             self._packet(meter, start + 4, min(wire, end - start - 4), wire, self._when, self._interfaces[0][0])
-        elif kind in {INTERFACE, ENHANCED, SIMPLE}:
+        elif kind in {INTERFACE, PACKET, SIMPLE, ENHANCED}:
             self._fault("broken_record")
 
     def _packet(self, meter: Meter, start: int, held: int, wire: int, when: int, link: int) -> None:
         if not link:
             self._fault("unreadable_link_type")
-        elif when > 0xFFFF_FFFF * 1_000_000 or not 0 < wire <= 0x7FFFFFF:
+        elif not 0 <= when <= 0xFFFF_FFFF * 1_000_000 or not 0 < wire <= 0x7FFFFFF:
             self._fault("broken_record")
         else:
             self._when = when
@@ -144,6 +149,7 @@ class PcapngFile:
             return
         network = struct.unpack_from(self._order + "H", buffer, start)[0]
         per_second = 1_000_000
+        offset = 0
         position = start + 8
         while position + 4 <= end:
             code, length = struct.unpack_from(self._order + "HH", buffer, position)
@@ -152,8 +158,10 @@ class PcapngFile:
             if code == 9 and length >= 1:  # if_tsresol
                 value = buffer[position + 4]
                 per_second = 1 << min(value & 0x7F, 63) if value & 0x80 else 10 ** min(value, 18)
+            elif code == 14 and length >= 8:  # if_tsoffset
+                offset = struct.unpack_from(self._order + "q", buffer, position + 4)[0]
             position += 4 + (length + 3 & ~3)
-        self._interfaces.append((LINKS.get(network, 0), per_second))
+        self._interfaces.append((LINKS.get(network, 0), per_second, offset))
 
     def _find(self, buffer: bytearray, start: int, end: int) -> int:
         """The next position at which a well-formed packet block stands, or might once more of it is there."""

@@ -55,6 +55,7 @@ class Stop:
         signal.signal(signal.SIGTERM, self)
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        """Note the signal."""
         self.asked = True
 
 

@@ -62,8 +62,9 @@ HEADERS = {
 def test_a_broken_record_costs_itself(tmp_path: Path, name: str, at: int) -> None:
     found, faults, _ = read_file(tmp_path, broken(at, HEADERS[name]), PcapFile)
     assert found.packets == 59
-    assert faults["truncated_record" if "beyond" in name else "broken_record"] == 1
-    assert (at == 59) == (faults["skipped_bytes"] < 60)
+    assert faults == {
+        "truncated_record" if "beyond" in name else "broken_record": 1, "skipped_bytes": len(record(PACKETS[at]))
+    }
 
 
 @pytest.mark.parametrize("damage", [b"\xa5" * 500, bytes(1000), b"abc", bytes(range(256)) * 4096])

@@ -1,0 +1,156 @@
+"""Every series is there at 0 before anything happens, and no label says who, where or what."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from detector.alert import SEVERITY, Alert
+from detector.engine import Engine
+from detector.metrics import Metrics
+from detector.response import RESPONSES
+from detector.setup import load_rules
+from nigrani import __version__
+from nigrani.stream.events import DATASETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detector.ruleset import RuleSet
+    from tests.detector.conftest import Learnt, Maker
+
+RULES = load_rules()
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    engine = Engine(RULES, lambda alert: None)
+    return Metrics(RULES, engine.counters, engine.windows)
+
+
+def series(metrics: Metrics) -> Series:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def alerts_of(found: Series) -> dict[tuple[str, ...], float]:
+    return {
+        tuple(value for _, value in labels): count for (name, labels), count in found.items() if name == "nigrani_alerts_total"
+    }
+
+
+def label_values(found: Series) -> Iterator[tuple[str, str]]:
+    return (label for _, labels in found for label in labels)
+
+
+def alert(source: str, kind: str, slug: str, severity: str) -> Alert:
+    when = datetime(2026, 3, 2, 8, tzinfo=UTC)
+    return Alert(
+        id="i", kind=kind, slug=slug, title="t", severity=severity, device="ip:ws", when=when, first=when, source=source
+    )
+
+
+def test_every_alert_that_can_be_exists_at_0(metrics: Metrics) -> None:
+    found = alerts_of(series(metrics))
+    rules = {(rule.path.stem, rule.level, "rule") for rule in RULES.rules}
+    anomalies = {(response.slug, level, "anomaly") for response in RESPONSES for level in ("medium", "high")}
+    kinds = {(kind, severity, source) for kind, severity, source in found if kind != "other"}
+    assert kinds == rules | anomalies
+    assert set(found.values()) == {0}
+
+
+def test_every_dataset_and_counter_exists_at_0(metrics: Metrics) -> None:
+    found = series(metrics)
+    assert {name for label, name in label_values(found) if label == "dataset"} == set(DATASETS)
+    constant = {"nigrani_rules_loaded": len(RULES.rules), "nigrani_build_info": 1}
+    assert {name: value for (name, _), value in found.items() if value} == constant
+    for name in ("flows_scored", "windows_judged", "merged", "repeated", "late_events", "ahead_events", "unwatched_events"):
+        assert found[f"nigrani_detector_{name}_total", ()] == 0
+    for name in ("nigrani_events_refused_total", "nigrani_events_missed_total", "nigrani_bus_lag_events"):
+        assert found[name, ()] == 0
+
+
+def test_alerts_are_counted_by_kind(metrics: Metrics) -> None:
+    rule = next(rule for rule in RULES.rules if rule.path.stem == "port_scan")
+    before = set(series(metrics))
+    for _ in range(3):
+        metrics.alert(alert("rule", rule.id, "port_scan", rule.level))
+    metrics.alert(alert("anomaly", "anomaly-exfiltration", "anomaly-exfiltration", "high"))
+    found = series(metrics)
+    counted = {labels: count for labels, count in alerts_of(found).items() if count}
+    assert counted == {("port_scan", rule.level, "rule"): 3, ("exfiltration", "high", "anomaly"): 1}
+    assert set(found) == before, "no series is born by an alert"
+
+
+def test_real_alerts_are_counted_and_give_birth_to_no_series(make: Maker, learnt: Learnt) -> None:
+    engine = Engine(load_rules(), lambda alert: metrics.alert(alert), learnt.knowledge)
+    metrics = Metrics(engine.rules, engine.counters, engine.windows)
+    before = set(series(metrics))
+    end = learnt.end
+    events = [
+        *make.morning(10, seed=4, at=end),
+        *make.scan(end + 60, "ip:ws0"),
+        make.dicom("associate", end + 70, "ip:ws2", calling_ae="ROGUE"),
+        make.flow(end + 200, "ip:ws1", destination="ip:server0", destination_zone="internet", source_payload=10**10),
+    ]
+    for event in sorted(events, key=lambda event: event.timestamp):
+        engine.feed(event)
+    engine.close()
+    found = series(metrics)
+    counted = {labels for labels, count in alerts_of(found).items() if count}
+    assert counted >= {
+        ("port_scan", "high", "rule"),
+        ("rogue_ae_title", "medium", "rule"),
+        ("exfiltration", "high", "anomaly"),
+    }
+    assert set(found) == before
+    assert found["nigrani_detector_windows_judged_total", ()] == engine.counters.windows_judged > 0
+    assert found["nigrani_detector_flows_scored_total", ()] == engine.counters.flows_scored > 0
+
+
+def test_no_label_is_outside_its_list(metrics: Metrics) -> None:
+    metrics.alert(alert("rule", "a rule of yesterday", "yesterday", "high"))
+    metrics.alert(alert("rule", RULES.rules[0].id, "x", "ip:10.0.0.1"))
+    known = {
+        "dataset": set(DATASETS),
+        "source": {"rule", "anomaly"},
+        "kind": {rule.path.stem for rule in RULES.rules} | {response.slug for response in RESPONSES} | {"other"},
+        "severity": {*SEVERITY, "other"},
+        "version": {__version__},
+    }
+    for label, value in label_values(series(metrics)):
+        assert value in known[label]
+
+
+def test_every_event_is_counted_in_its_dataset(metrics: Metrics) -> None:
+    for number, kind in enumerate(DATASETS.values()):
+        metrics.event(kind, number)
+    found = series(metrics)
+    assert [found["nigrani_events_total", (("dataset", name),)] for name in DATASETS] == list(range(len(DATASETS)))
+
+
+def test_every_metric_says_what_it_is(metrics: Metrics) -> None:
+    for family in metrics.registry.collect():
+        assert re.fullmatch(r"nigrani_[a-z_]+", family.name)
+        assert re.fullmatch(r"[A-Z0-9].*\.", family.documentation), family.name
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("rules", [RULES])
+def test_promtool_finds_no_fault(metrics: Metrics, rules: RuleSet) -> None:
+    metrics.alert(alert("rule", rules.rules[0].id, rules.rules[0].path.stem, rules.rules[0].level))
+    exposition = generate_latest(metrics.registry)
+    checked = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout.decode() + checked.stderr.decode()) == (0, "")

@@ -1,0 +1,322 @@
+"""One detector on one bus: it learns, keeps what it learnt, judges, writes alerts down, and goes on where it ended."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from detector import learn
+from detector.alert import Alert
+from detector.config import Alerts, Baseline, DetectorConfig
+from detector.service import Service
+from detector.setup import load_knowledge, save_baseline
+from nigrani.service.errors import BadConfig, Problem
+from nigrani.stream.codec import encode_lines
+from nigrani.stream.memory import MemoryBus
+from nigrani.stream.spool import Spool, SpoolReader
+
+if TYPE_CHECKING:
+    from nigrani.stream.bus import Publisher, Reader
+    from nigrani.stream.event import Event
+    from tests.detector.conftest import Learnt, Maker
+
+
+class Bus(Protocol):
+    """A bus with one writer, and where its readers come from."""
+
+    publisher: Publisher
+
+    def reader(self) -> Reader: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.publisher = MemoryBus()
+
+    def reader(self) -> Reader:
+        return self.publisher.reader("detector")
+
+
+class OnDisk:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.publisher = Spool.open(path)
+
+    def reader(self) -> Reader:
+        return SpoolReader(self._path, "detector")
+
+
+@pytest.fixture(params=["memory", "spool"])
+def bus(request: pytest.FixtureRequest, tmp_path: Path) -> Bus:
+    return InMemory() if request.param == "memory" else OnDisk(tmp_path / "bus")
+
+
+def publish(bus: Bus, events: Sequence[Event], size: int = 100) -> None:
+    for start in range(0, len(events), size):
+        batch = events[start : start + size]
+        bus.publisher.publish(encode_lines(batch), len(batch))
+
+
+def drain(service: Service) -> int:
+    count = 0
+    while step := service.step():
+        count += step
+    return count
+
+
+def value(service: Service, name: str, **labels: str) -> float | None:
+    return service.metrics.registry.get_sample_value(name, labels)
+
+
+def written(state: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (state / "alerts.ndjson").read_bytes().splitlines()]
+
+
+def config(**baseline: Any) -> DetectorConfig:
+    return DetectorConfig(baseline=Baseline(**{"learn_minutes": 40} | baseline))
+
+
+def story(make: Maker, learnt: Learnt) -> list[Event]:
+    """A benign morning, and after the lesson a theft that no rule tells of and a scan that one does."""
+    later = make.morning(20, seed=5, at=learnt.end)
+    bad = [
+        make.flow(
+            learnt.end + 300, "ip:ws1", destination="ip:server0", destination_zone="internet", source_payload=5 * 10**9
+        ),
+        *make.scan(learnt.end + 600, "ip:ws2"),
+    ]
+    return sorted([*make.morning(40), *later, *bad], key=lambda event: event.timestamp)
+
+
+def test_it_learns_keeps_the_baseline_and_judges(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
+    told: list[Alert] = []
+    service = Service(config(), bus.reader(), told.append)
+    assert service.learning
+    assert value(service, "nigrani_baseline_learning") == 1
+    events = story(make, learnt)
+    publish(bus, events)
+    assert service.lag() == len(events)
+    assert drain(service) == len(events)
+    assert not service.learning
+    assert service.learnt["devices"] == 5
+    assert value(service, "nigrani_baseline_learning") == 0
+    service.close()
+
+    assert load_knowledge(state / "baseline.npz").minutes_per_week > 0
+    found = written(state)
+    assert {finding["class_uid"] for finding in found} == {2004}
+    assert {finding["resources"][0]["uid"] for finding in found} == {"ip:ws1", "ip:ws2"}
+    assert [finding["metadata"]["uid"] for finding in found] == [alert.id for alert in told]
+    assert service.alerts == len(found)
+    assert value(service, "nigrani_alerts_total", source="anomaly", kind="exfiltration", severity="high") == 1
+    assert value(service, "nigrani_alerts_total", source="rule", kind="port_scan", severity="high") == 1
+    assert value(service, "nigrani_events_total", dataset="hl7.message") == service.totals[type(make.hl7())]
+    assert value(service, "nigrani_bus_lag_events") == 0
+    assert value(service, "nigrani_event_time_seconds") == pytest.approx(events[-1].timestamp.timestamp())
+
+
+def test_while_it_learns_rules_alone_alert(make: Maker, bus: Bus, state: Path) -> None:
+    service = Service(config(), bus.reader())
+    publish(bus, make.scan(host="ip:ws0"))
+    drain(service)
+    assert service.learning
+    assert [finding["finding_info"]["analytic"]["type_id"] for finding in written(state)] == [1]
+    service.close()
+
+
+def test_two_runs_over_the_same_events_write_the_same_alerts(
+    make: Maker, learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = []
+    events = story(make, learnt)
+    for size in (100, 7):
+        folder = tmp_path / str(size)
+        monkeypatch.setenv("NIGRANI_STATE", str(folder))
+        bus = InMemory()
+        service = Service(config(), bus.reader())
+        publish(bus, events, size)
+        drain(service)
+        service.close()
+        outcomes.append((folder / "alerts.ndjson").read_bytes())
+    assert outcomes[0]
+    assert outcomes[0] == outcomes[1]
+
+
+def test_with_a_baseline_it_judges_from_the_start(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
+    save_baseline(learnt.baseline, state / "baseline.npz")
+    service = Service(config(), bus.reader())
+    assert not service.learning
+    publish(bus, [make.dicom("associate", learnt.end, "ip:ws1", calling_ae="ROGUE")])
+    drain(service)
+    service.close()
+    assert [finding["unmapped"]["model"] for finding in written(state)] == [learnt.knowledge.fingerprint]
+
+
+def test_learn_minutes_0_never_learns(make: Maker, bus: Bus, state: Path) -> None:
+    service = Service(config(learn_minutes=0), bus.reader())
+    assert not service.learning
+    publish(bus, make.morning(45))
+    drain(service)
+    service.close()
+    assert not (state / "baseline.npz").exists()
+
+
+def test_too_little_to_learn_from_starts_the_lesson_anew(
+    make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(config(), bus.reader())
+    publish(bus, [make.hl7(at) for at in (0, 1200, 2400)])
+    drain(service)
+    assert service.learning
+    assert "nothing learnt yet" in caplog.text
+    assert not (state / "baseline.npz").exists()
+    publish(bus, make.morning(41, at=2400))
+    drain(service)
+    assert not service.learning
+    service.close()
+
+
+def test_a_full_lesson_is_over(make: Maker, bus: Bus, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy site has more events than a lesson holds, long before its minutes are over."""
+    monkeypatch.setattr(learn, "MAX_EVENTS", 1000)
+    service = Service(config(learn_minutes=7 * 24 * 60), bus.reader())
+    publish(bus, make.morning(40))
+    drain(service)
+    assert not service.learning
+    assert service.learnt["events"] == 1000
+    service.close()
+
+
+def test_a_lesson_that_cannot_be_used_is_not_kept(
+    make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One clock years ahead would leave a file that no restart could load."""
+    service = Service(config(), bus.reader())
+    publish(bus, [*make.morning(20), make.flow(20 * 365 * 86400)])
+    drain(service)
+    assert service.learning
+    assert "is a clock wrong" in caplog.text
+    assert not (state / "baseline.npz").exists()
+    service.close()
+    Service(config(), bus.reader()).close()
+
+
+def test_refused_lines_are_counted_and_told_once(
+    make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(config(), bus.reader())
+    good = encode_lines([make.flow(), make.ai()])
+    bus.publisher.publish(b"not json\n" + good + b'{"event.dataset": "no.such"}\n', 4)
+    assert service.step() == 2
+    assert service.refused == 2
+    assert value(service, "nigrani_events_refused_total") == 2
+    assert caplog.text.count("is no event") == 1
+    service.close()
+
+
+def test_dropped_batches_are_counted(make: Maker, state: Path) -> None:
+    bus = MemoryBus(max_bytes=20_000)
+    reader = bus.reader("detector")
+    service = Service(config(), reader)
+    for event in make.morning(10):
+        bus.publish(encode_lines([event]), 1)
+    drain(service)
+    assert bus.dropped_events > 0
+    assert value(service, "nigrani_events_missed_total") == bus.dropped_events
+    service.close()
+
+
+def test_a_restart_goes_on_where_it_ended(make: Maker, bus: Bus, state: Path) -> None:
+    first = Service(config(), bus.reader())
+    publish(bus, [make.flow(n, "ip:ws0") for n in range(30)], 10)
+    assert drain(first) == 30
+    publish(bus, [make.flow(n, "ip:ws0") for n in range(30, 50)], 10)
+    first.close()
+    second = Service(config(), bus.reader())
+    assert second.lag() == 20
+    assert drain(second) == 20
+    assert drain(second) == 0
+    second.close()
+
+
+def test_a_restart_keeps_what_was_alerted(make: Maker, bus: Bus, state: Path) -> None:
+    for host in ("ip:ws0", "ip:ws1"):
+        service = Service(config(), bus.reader())
+        publish(bus, make.scan(host=host))
+        drain(service)
+        service.close()
+    assert [finding["resources"][0]["uid"] for finding in written(state)] == ["ip:ws0", "ip:ws1"]
+
+
+def test_a_restart_loads_what_was_learnt(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
+    service = Service(config(), bus.reader())
+    publish(bus, make.morning(41))
+    drain(service)
+    service.close()
+    again = Service(config(), bus.reader())
+    assert not again.learning
+    assert again.engine.knows
+    again.close()
+
+
+def put_in_the_way(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], Callable[[Path], DetectorConfig], str]] = {
+    "alerts where a folder is": (
+        lambda state: (state / "alerts.ndjson").mkdir(parents=True),
+        lambda state: config(),
+        r"alerts\.path .*: Is a directory",
+    ),
+    "alerts under a file": (
+        lambda state: put_in_the_way(state / "file"),
+        lambda state: DetectorConfig(alerts=Alerts(path=state / "file" / "alerts.ndjson")),
+        r"alerts\.path .*: (Not a directory|File exists)",
+    ),
+    "a baseline that is none": (
+        lambda state: put_in_the_way(state / "baseline.npz"),
+        lambda state: config(),
+        r"baseline\.npz: the file is not a baseline",
+    ),
+}
+
+
+@pytest.mark.parametrize(("prepare", "settings", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_used_is_told_at_the_start(
+    state: Path,
+    prepare: Callable[[Path], object],
+    settings: Callable[[Path], DetectorConfig],
+    told: str,
+) -> None:
+    prepare(state)
+    with pytest.raises(Problem, match=told):
+        Service(settings(state), InMemory().reader())
+
+
+def test_a_baseline_altered_since_is_told_at_the_start(learnt: Learnt, state: Path) -> None:
+    path = state / "baseline.npz"
+    save_baseline(learnt.baseline, path)
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Problem, match="altered after it was signed"):
+        Service(config(), InMemory().reader())
+
+
+def test_a_faulty_rule_is_told_at_the_start(state: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text("title: [")
+    with pytest.raises(BadConfig, match=r"bad\.yml:"):
+        Service(DetectorConfig(rules=(str(tmp_path),)), InMemory().reader())
+
+
+def test_what_it_makes_is_not_for_everybody(make: Maker, state: Path) -> None:
+    service = Service(config(), InMemory().reader())
+    service.close()
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
