@@ -54,11 +54,9 @@ class Zones:
     def __init__(self, zones: Mapping[str, Sequence[str]]) -> None:
         """zones: name → networks in CIDR notation. Raises ValueError for what is no network."""
         named = {network: name for name, networks in zones.items() for network in networks}
-        table = {**dict.fromkeys(INTERNAL, "internal"), **SPECIAL, **named}
-        self._networks = sorted(
-            ((ipaddress.ip_network(network), name) for network, name in table.items()),
-            key=lambda item: -item[0].prefixlen,
-        )
+        table = [*dict.fromkeys(INTERNAL, "internal").items(), *SPECIAL.items(), *named.items()]
+        known = {ipaddress.ip_network(network): name for network, name in table}  # however a network is written
+        self._networks = sorted(known.items(), key=lambda item: -item[0].prefixlen)
 
     def of(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
         """The zone's name; `internet` where no network holds the address."""
@@ -286,20 +284,29 @@ class Privacy:
             return self._ways[way](value) if value else ""
         if isinstance(value, tuple):
             return [self._ways[way](item) for item in value[:MAX_LIST] if isinstance(item, str)]
+        if way and value is not None:
+            raise TypeError(f"a value of class {way} is text, not {type(value).__name__}")
         if isinstance(value, int):
             return min(max(value, 0), MAX_NUMBER)
-        return value
+        if value is None or isinstance(value, float):
+            return value
+        raise TypeError(f"no field takes {type(value).__name__}")
 
     def _ae_title(self, value: str) -> str:
         return value if value in self._ae_titles else self._tokens.of("ae", value.encode("utf-8", "replace"))
 
     def _domain(self, value: str) -> str:
         name = value.rstrip(".").lower()
+        if name[-1:].isdigit() or ":" in name:  # no name ends in a digit but an address
+            address, zone = self.address(name)
+            if zone != "unknown":
+                return address
         if self._domain_policy == "full":
             return word(name)
-        if self._domain_policy == "token":
+        labels = name.split(".")
+        if name and (self._domain_policy == "token" or len(labels) == 1):  # one label names a host, not a domain
             return self._tokens.of("name", name.encode("utf-8", "replace"))
-        return word(".".join(name.split(".")[-2:]))
+        return word(".".join(labels[-2:]))
 
 
 def word(value: str) -> str:
@@ -329,7 +336,18 @@ def _classify(info: object) -> tuple[str, bool]:
         return next((way for way, _ in found if way), ""), any(textual for _, textual in found)
     if isinstance(info, msgspec.inspect.ListType):
         return _classify(info.item_type)
-    return "", isinstance(info, msgspec.inspect.StrType | msgspec.inspect.AnyType)
+    if isinstance(info, msgspec.inspect.DictType):  # its keys are the agent's own words
+        return _classify(info.value_type)
+    return "", not isinstance(info, _NO_TEXT)
+
+
+_NO_TEXT = (
+    msgspec.inspect.IntType,
+    msgspec.inspect.FloatType,
+    msgspec.inspect.BoolType,
+    msgspec.inspect.NoneType,
+    msgspec.inspect.DateTimeType,
+)
 
 
 def _flag_names(bits: int) -> str:

@@ -273,7 +273,8 @@ def _dimse(random: Random, kind: bytes, number: int, length: int) -> Iterator[Me
     if kind == _FIND:
         request += _values(_query(random), control=2)
     if kind == _CT:
-        request += _values(random.randbytes(length), control=2)
+        pixels = pack("<HH2sxxI", 0x7FE0, 0x0010, b"OW", length & ~1) + random.randbytes(length & ~1)
+        request += _values(pixels, control=2)
     yield Message(CLIENT, request, 0.01)
     answer = [(0x0002, kind), (0x0100, pack("<H", command | 0x8000)), (0x0120, pack("<H", number))]
     answer += [(0x0800, pack("<H", 0x0101)), (0x0900, pack("<H", 0))]

@@ -129,7 +129,7 @@ class Alert(Struct, kw_only=True):
         lines = [f"{self.severity.upper()}  {self.title}", f"  device  {self.device}{zone}   {when}   id {self.id}"]
         lines += [f"  why     {line}" for line in self.because]
         lines += [f"  who     {line}" for line in self.about]
-        lines += [f"  {'minute' if self.because else 'why   '}  {reason}" for reason in self.reasons]
+        lines += [f"  {'so far' if self.because else 'why   '}  {reason}" for reason in self.reasons]
         if self.p_value is not None:
             lines.append(
                 f"  sure    p = {self.p_value:.1g}; about {self.false_alarms_per_week:.2g} benign minutes a week are as"

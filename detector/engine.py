@@ -275,7 +275,10 @@ class Engine:
         )
 
     def _reasons(self, device: str, row: Floats, shares: Floats, knowledge: Knowledge) -> tuple[list[Reason], int]:
-        """The features that stand out, the most telling first, and which leads."""
+        """The features that stand out, the most telling first, and which names the anomaly.
+
+        That is what the device did, not that single flows of it were strange.
+        """
         habits, own = knowledge.habits.of(device)
         order = np.argsort(-shares, kind="stable")
         reasons = []
@@ -295,7 +298,7 @@ class Engine:
                     minutes=habits.count,
                 )
             )
-        return reasons, int(order[0])
+        return reasons, next((int(feature) for feature in order if feature != EVIDENCE), EVIDENCE)
 
     def _raise(self, alert: Alert) -> None:
         """Send the alert on, unless its episode has been told."""

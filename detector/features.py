@@ -52,7 +52,7 @@ WINDOW_FEATURES: tuple[Feature, ...] = (
     Feature("bytes received", 1000, 1.0),
     Feature("bytes sent to the internet", 1000, 1.0),
     Feature("retransmissions", 1, 1.0),
-    Feature("evidence from single flows", 1, 0.5),
+    Feature("strangeness of single flows", 1, 0.5),
     Feature("DNS questions", 1, 0.5),
     Feature("DNS names that do not exist", 1, 0.5),
     Feature("bytes in DNS names", 100, 0.5),

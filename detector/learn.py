@@ -79,7 +79,8 @@ class Lesson:
         span = max(self.last - self.first, WINDOW)
         per_week = round(len(minutes) / span * WEEK)
         if per_week < 1:
-            raise ValueError(f"{len(minutes)} device-minutes from {_iso(self.first)} to {_iso(self.last)}: is a clock wrong?")
+            span_text = f"{_iso(self.first)} to {_iso(self.last)}"
+            raise ValueError(f"{len(minutes)} device-minutes from {span_text}: is a clock wrong?")
         arrays = {f"habits.{name}": array for name, array in habits.arrays().items()}
         arrays |= {f"seen.{name}": array for name, array in union(learners).seen().arrays().items()}
         if ensemble is not None:

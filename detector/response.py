@@ -17,6 +17,7 @@ from detector.features import (
     OPENED,
     QUESTIONS,
     SENT,
+    STORES,
     STUDIES,
     WINDOW_FEATURES,
     WRITTEN,
@@ -90,6 +91,7 @@ _BEHAVIOUR = Response(
 _BY_FEATURE = {
     INTERNET: _EXFILTRATION,
     SENT: _VOLUME,
+    STORES: _VOLUME,
     FINDS: _COLLECTION,
     MOVES: _COLLECTION,
     INTERACTIONS: _COLLECTION,

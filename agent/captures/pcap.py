@@ -113,7 +113,8 @@ class PcapFile:
         for _ in range(2 if last else 4):
             second, part, held, wire = struct.unpack_from(self.order + "IIII", buffer, position)
             last = last or second
-            if not last - DAY <= second <= last + DAY or part >= (1_000_000_000 if self.nano else 1_000_000) or not 0 < held <= min(wire, self.most):
+            near = last - DAY <= second <= last + DAY
+            if not near or part >= (1_000_000_000 if self.nano else 1_000_000) or not 0 < held <= min(wire, self.most):
                 return False
             position += 16 + held
             if position + 16 > end:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -31,6 +33,7 @@ from nigrani.stream.events import (
     NetworkSession,
 )
 
+ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 """A full hour, so that an hour's alerts are told apart by eye."""
 
@@ -173,6 +176,22 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "state"
     monkeypatch.setenv("NIGRANI_STATE", str(folder))
     return folder
+
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def nigrani(state: Path) -> Run:
+    """The command as a user runs it, from its words to its exit code; it must never end in a traceback."""
+
+    def run(*words: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "nigrani.cli", *map(str, words)]
+        done = subprocess.run(command, input=given, capture_output=True, check=False, timeout=60, cwd=ROOT)
+        assert b"Traceback" not in done.stderr, done.stderr.decode()
+        return done
+
+    return run
 
 
 EDGES = [0, 1, 2, 65535, 65536, 2**31, 2**32, 2**53 - 1, 2**53]

@@ -140,7 +140,7 @@ def test_text() -> None:
         "  device  ip:ws3 (clinical)   2026-03-02 08:01:30 UTC   id 0badcafe",
         "  why     31 C-FIND requests in 60 s",
         "  who     ip:ws3 → ip:pacs port 11112",
-        "  minute  63 C-FIND requests (usual 1, p99 4; never so high in 197 minutes learnt of this device)",
+        "  so far  63 C-FIND requests (usual 1, p99 4; never so high in 197 minutes learnt of this device)",
         "  tactic  T1213, AML.T0036   [ATT&CK v19, ATLAS 5.6.0]",
         "  unless  A migration runs.",
         "  do      Ask first.",

@@ -128,7 +128,7 @@ def test_a_connection_never_established_is_a_failure(make: Maker, state: str) ->
 
 def test_every_feature_but_the_models_evidence_is_counted_by_some_case() -> None:
     counted = {name for *_, expected in CASES for name in expected} | {"failed connections"}
-    assert set(NAMES) - counted == {"evidence from single flows"}
+    assert set(NAMES) - counted == {"strangeness of single flows"}
 
 
 def test_names_differ_and_index_constants_fit() -> None:
