@@ -23,7 +23,7 @@ from nigrani.commands.labels import Labels
 from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.endpoint import Endpoint
-from nigrani.service.errors import Problem
+from nigrani.service.errors import Problem, Usage
 from nigrani.service.key import state_folder
 from nigrani.service.notify import notify
 from nigrani.service.progress import Progress
@@ -62,7 +62,7 @@ class Stop:
 def run(options: argparse.Namespace) -> int:
     """Start both, print alerts, summarise."""
     if options.once and not options.replay:
-        raise Problem("--once needs --replay: live traffic has no end")
+        raise Usage("--once needs --replay: live traffic has no end")
     if options.state:
         os.environ["NIGRANI_STATE"] = str(options.state.absolute())
     log.start(verbose=options.verbose)

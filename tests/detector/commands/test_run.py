@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from detector.setup import save_baseline
 from nigrani.stream.codec import encode_lines
 from nigrani.stream.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.detector.conftest import Learnt, Maker, Run
+    from tests.detector.conftest import Maker, Run
 
 ROOT = Path(__file__).parents[3]
 
@@ -72,8 +71,7 @@ class Running:
 
 
 @pytest.fixture
-def running(learnt: Learnt, state: Path) -> Iterator[Running]:
-    save_baseline(learnt.baseline, state / "baseline.npz") if state.exists() else None
+def running(state: Path) -> Iterator[Running]:
     service = Running(state)
     yield service
     service.close()

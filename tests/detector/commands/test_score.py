@@ -87,10 +87,9 @@ def test_broken_lines_among_good_are_told_and_the_rest_is_scored(nigrani: Run, e
     done = nigrani("detector", "score", "-", "--json", given=b"".join(broken))
     assert done.returncode == 1
     assert titles(done) == ["Port scan"]
-    assert f"nigrani: -:2: no event: JSON is malformed: expected value (byte 0) (skipped {len(lines)} of" in " ".join(
-        done.stderr.decode().splitlines()
-    ).replace("invalid character", "expected value") or b"-:2: no event" in done.stderr
-    assert f"(skipped {len(lines)} of {2 * len(lines)} lines)".encode() in done.stderr
+    [told] = [line for line in done.stderr.decode().splitlines() if "no event" in line]
+    assert told.startswith("nigrani: -:2: no event: JSON is malformed")
+    assert told.endswith(f"(skipped {len(lines)} of {2 * len(lines)} lines)")
 
 
 def test_lines_that_are_no_event_at_all(nigrani: Run) -> None:
@@ -203,11 +202,11 @@ def test_a_reader_that_leaves_early_is_no_fault(events: Path, baseline: Path) ->
 
 
 def test_twenty_thousand_events(nigrani: Run, make: Maker, learnt: Learnt, baseline: Path) -> None:
-    events = make.morning(400, seed=8, at=learnt.end)
+    events = make.morning(450, seed=8, at=learnt.end)
     scan = make.scan(learnt.end + 3000, "ip:ws2")
     everything = sorted([*events, *scan], key=lambda event: event.timestamp)[:20_000]
-    assert len(everything) > 19_000
+    assert len(everything) == 20_000
     done = nigrani("detector", "score", "-", "--baseline", baseline, "--json", given=encode_lines(everything))
     assert done.returncode == 1
     assert "Port scan" in titles(done)
-    assert f"nigrani: {len(everything)} events, ".encode() in done.stderr
+    assert b"nigrani: 20000 events, " in done.stderr
