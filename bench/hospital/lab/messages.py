@@ -21,18 +21,14 @@ def _patient(rng: Random) -> str:
 def adt(rng: Random, event: str, sender: str = "HIS", receiver: str = "LIS") -> str:
     """ADT: admit (A01), update (A08) or discharge (A03)."""
     header = _header(sender, receiver, f"ADT^{event}", rng)
-    return (
-        "\r".join([header, f"EVN|{event}", _patient(rng), f"PV1|1|I|WARD{rng.randint(1, 4)}^{rng.randint(1, 20)}"])
-        + "\r"
-    )
+    return "\r".join([header, f"EVN|{event}", _patient(rng), f"PV1|1|I|WARD{rng.randint(1, 4)}^{rng.randint(1, 20)}"]) + "\r"
 
 
 def orm(rng: Random) -> str:
     """ORM^O01: an order for a laboratory test."""
     order, test = f"{rng.randrange(10**6):06d}", rng.choice(TESTS)
     return (
-        "\r".join([_header("HIS", "LIS", "ORM^O01", rng), _patient(rng), f"ORC|NW|{order}", f"OBR|1|{order}||{test}"])
-        + "\r"
+        "\r".join([_header("HIS", "LIS", "ORM^O01", rng), _patient(rng), f"ORC|NW|{order}", f"OBR|1|{order}||{test}"]) + "\r"
     )
 
 

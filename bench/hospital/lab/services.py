@@ -165,9 +165,7 @@ def start_ssh(network: Network) -> None:
     folder = network.work / "ssh"
     folder.mkdir()
     for name in ("host_key", "client_key"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(folder / name)], check=True
-        )
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(folder / name)], check=True)
     config = render(network, "sshd_config")
     Path("/run/sshd").mkdir(exist_ok=True)
     network.spawn("pacs", ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], "sshd")

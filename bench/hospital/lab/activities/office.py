@@ -24,14 +24,10 @@ def activities(plan: Plan) -> list[Activity]:
         ("portal", (70, 140), intranet),
         ("dns", (40, 80), look_up),
     ]
-    loops = [
-        Activity(f"{host}-{name}", every, partial(act, host)) for host in STATIONS for name, every, act in stations
-    ]
+    loops = [Activity(f"{host}-{name}", every, partial(act, host)) for host in STATIONS for name, every, act in stations]
     updates = [Activity(f"{host}-update", (80, 150), partial(update, host)) for host in UPDATED]
     leases = [
-        Activity(f"{host.name}-dhcp", (100, 150), partial(renew, host.name))
-        for host in plan.hosts.values()
-        if host.dhcp
+        Activity(f"{host.name}-dhcp", (100, 150), partial(renew, host.name)) for host in plan.hosts.values() if host.dhcp
     ]
     rounds = [
         Activity("admin-ssh", (60, 120), log_in),
@@ -85,9 +81,7 @@ def update(host: str, lab: Lab, rng: Random) -> bool:
 def renew(host: str, lab: Lab, _rng: Random) -> bool:
     """Ask for the lease again; the answer is the address that the host has already."""
     return (
-        lab.network.run(
-            host, ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "3", "-T", "1", "-s", "/bin/true"]
-        ).returncode
+        lab.network.run(host, ["udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "3", "-T", "1", "-s", "/bin/true"]).returncode
         == 0
     )
 
@@ -115,9 +109,7 @@ def log_in(lab: Lab, rng: Random) -> bool:
 
 def ping(lab: Lab, rng: Random) -> bool:
     """Two echo requests to one of the servers."""
-    return (
-        lab.network.run("admin", ["ping", "-c", "2", "-i", "0.3", lab.network.fqdn(rng.choice(PINGED))]).returncode == 0
-    )
+    return lab.network.run("admin", ["ping", "-c", "2", "-i", "0.3", lab.network.fqdn(rng.choice(PINGED))]).returncode == 0
 
 
 def check_archive(lab: Lab, _rng: Random) -> bool:

@@ -22,9 +22,7 @@ def guess_titles(lab: Lab, rng: Random, size: float) -> str:
     pacs, rejected = lab.network.address("pacs"), 0
     for step in Paced(len(pairs), 32 * size):
         calling, called = pairs[step]
-        tool = (
-            ["findscu", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientName=*"] if step % 6 == 5 else ["echoscu"]
-        )
+        tool = ["findscu", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientName=*"] if step % 6 == 5 else ["echoscu"]
         done = lab.network.run("rogue", [*tool, "-aet", calling, "-aec", called, pacs, "4242"])
         rejected += "Association Rejected" in done.stdout + done.stderr
     return (

@@ -22,10 +22,7 @@ def upload(lab: Lab, rng: Random, size: float) -> str:
         target = f"https://files.cdn-sync.test/up/{step}"
         uploaded += fetch(lab.network, "ai", [Request(target, {"Expect": ""}, upload=bundle)])
     total = parts * PART_BYTES / 1e6
-    return (
-        f"{parts} HTTPS uploads of {PART_BYTES} bytes, {total:.1f} MB in all, to files.cdn-sync.test; "
-        f"{uploaded} accepted"
-    )
+    return f"{parts} HTTPS uploads of {PART_BYTES} bytes, {total:.1f} MB in all, to files.cdn-sync.test; {uploaded} accepted"
 
 
 def tunnel(lab: Lab, rng: Random, size: float) -> str:

@@ -28,7 +28,4 @@ def extract_model(lab: Lab, rng: Random, size: float) -> str:
             tile = blend if rng.random() < 0.7 else noise.random(SIDE * SIDE)
             requests.append(infer_request(lab.network, "chest", tile, "portal-test", "", rng))
         answered += fetch(lab.network, "portal", requests, rate="600/m", agent="python-requests/2.31")
-    return (
-        f"{batches * BATCH} inference queries to the chest model with synthetic inputs and no study; "
-        f"{answered} answered"
-    )
+    return f"{batches * BATCH} inference queries to the chest model with synthetic inputs and no study; {answered} answered"

@@ -21,9 +21,7 @@ def flood_hl7(lab: Lab, rng: Random, size: float) -> str:
     for _ in Paced(batches, 36 * size):
         messages = [adt(rng, rng.choice(("A01", "A08", "A40")), sender="EXT") for _ in range(BATCH)]
         acknowledged += send_hl7(lab.network, "rogue", "lis", HL7_LIS_PORT, messages)
-    return (
-        f"{batches * BATCH} ADT messages over {batches} connections to port {HL7_LIS_PORT}; {acknowledged} acknowledged"
-    )
+    return f"{batches * BATCH} ADT messages over {batches} connections to port {HL7_LIS_PORT}; {acknowledged} acknowledged"
 
 
 def encrypt_share(lab: Lab, rng: Random, size: float) -> str:
