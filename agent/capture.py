@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from agent.meter import Meter
+
+Until = Callable[[], int]
+"""How far in time a source may be read now, in µs; asked before each step."""
 
 CHUNK = 1 << 18
 """Bytes read at a time."""
@@ -23,9 +26,17 @@ class Capture(Protocol):
     faults: dict[str, int]
     """What could not be read, by reason."""
 
-    def read(self, meter: Meter) -> Iterator[tuple[int, int]]:
-        """Feed the meter, yielding now and then (time of the last packet in µs, bytes read so far)."""
+    def read(self, meter: Meter, until: Until) -> Iterator[tuple[int, int]]:
+        """Feed the meter, yielding now and then (time reached in µs, bytes read so far).
+
+        The time reached is the next packet's where that one has to wait for `until`, else the last packet's.
+        """
         ...
+
+
+def forever() -> int:
+    """No bound in time."""
+    return 1 << 62
 
 
 def open_capture(path: Path) -> Capture | None:

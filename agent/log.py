@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from agent.capture import Until, forever
 from agent.protocol import Fact
 
 MAX_LINE = 65_536
@@ -33,8 +34,8 @@ class LogFile:
         self.size = path.stat().st_size
         self.faults: dict[str, int] = {}
 
-    def read(self, out: list[tuple[None, Fact]]) -> Iterator[tuple[int, int]]:
-        """Append each line's fact to `out`, yielding (its time in µs, bytes read so far) after each."""
+    def read(self, out: list[tuple[None, Fact]], until: Until = forever) -> Iterator[tuple[int, int]]:
+        """Append each line's fact to `out`, yielding (its time in µs, bytes read so far) after it, and while it waits."""
         done = 0
         with self.path.open("rb") as file:
             while line := file.readline(MAX_LINE):
@@ -50,6 +51,8 @@ class LogFile:
                 except ValueError:
                     self._fault("unreadable_line")
                     continue
+                while fact.when > until():
+                    yield fact.when, done
                 out.append((None, fact))
                 yield fact.when, done
 

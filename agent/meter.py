@@ -224,10 +224,11 @@ class Meter:
         self.buf = self.view = memoryview(buffer)
 
     def feed(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, link: cython.int, big: cython.bint,
-             nano: cython.bint, most: cython.uint) -> int:
-        """Meter the pcap records of the buffer's bytes start…end; returns where the first incomplete one begins.
+             nano: cython.bint, most: cython.uint, until: cython.ulonglong = 1 << 62) -> int:
+        """Meter the pcap records of the buffer's bytes start…end up to the time `until`.
 
-        `most` is the longest record believed (the file's snap length); a longer one makes it return −1 − its position.
+        Returns where the first record begins that is incomplete or later. `most` is the longest record believed (the file's
+        snap length); a longer one makes it return −1 − its position.
         """
         position: cython.Py_ssize_t = start
         at: cython.Py_ssize_t
@@ -235,6 +236,7 @@ class Meter:
         sub: cython.ulonglong
         held: cython.uint
         wire: cython.uint
+        when: cython.ulonglong
         while position + 16 <= end:
             if not cython.compiled:
                 sec, sub, held, wire = (_BIG_HEADER if big else _LITTLE_HEADER)(self.buf, position)
@@ -251,10 +253,11 @@ class Meter:
             if held > most or held > wire or wire == 0 or wire > 0x7FFFFFF or (sub >= 1_000_000 and (not nano or sub >= 1_000_000_000)):
                 return -1 - position
             at = position + 16
-            if at + held > end:
+            when = sec * SECOND + (sub // 1000 if nano else sub)
+            if at + held > end or when > until:
                 break
             position = at + held
-            self._packet(at, position, wire, sec * SECOND + (sub // 1000 if nano else sub), link)
+            self._packet(at, position, wire, when, link)
         return position
 
     def feed_block(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, link: cython.int) -> int:

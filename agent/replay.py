@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.capture import Capture, open_capture
+from agent.capture import Capture, forever, open_capture
 from agent.log import LogFile, open_log
 from agent.pipeline import Pipeline
 from nigrani.service.errors import Problem
@@ -57,6 +57,11 @@ class Replay:
         self._sources = list(sources)
         self._pipeline = pipeline
         self.faults: dict[str, int] = {}
+        self._until = 0
+
+    def _bound(self) -> int:
+        """A source is read as far as the next of the others stands."""
+        return self._until
 
     def run(self, progress: Progress | None = None) -> None:
         """Read all files to their end; what each could not read is in `faults`."""
@@ -66,8 +71,9 @@ class Replay:
     def steps(self, progress: Progress | None = None) -> Iterator[int]:
         """The same in small steps; yields the time reached, in µs."""
         logged: list[Any] = []
+        meter = self._pipeline.meter
         runs = [
-            source.read(logged) if isinstance(source, LogFile) else source.read(self._pipeline.meter)
+            source.read(logged, self._bound) if isinstance(source, LogFile) else source.read(meter, self._bound)
             for source in self._sources
         ]
         total = sum(source.size for source in self._sources)
@@ -75,6 +81,7 @@ class Replay:
         at: dict[int, int] = dict.fromkeys(range(len(runs)), 0)
         while at:
             turn = min(at, key=lambda index: (at[index], index))
+            self._until = min((when for index, when in at.items() if index != turn), default=forever())
             step = next(runs[turn], None)
             if logged:
                 self._pipeline.send(logged)

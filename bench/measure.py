@@ -39,14 +39,17 @@ class Once:
     err: str
 
 
-def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Once:
-    """Run one command to its end."""
+Command = list[str | Path]
+
+
+def run(command: Command, environment: Mapping[str, str] | None = None, *, discard: bool = False) -> Once:
+    """Run one command to its end. discard: what it prints goes to /dev/null."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.monotonic()
         process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdout=subprocess.DEVNULL if discard else out,
             stderr=err,
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **(environment or {})},
@@ -80,7 +83,7 @@ class Task:
     """Something to be measured."""
 
     name: str
-    command: Sequence[str | Path]
+    command: Command
     work: int
     """Packets or events that one run handles."""
     counts: Callable[[Once], Counts] = field(default=lambda _: {})
@@ -89,6 +92,7 @@ class Task:
     """What it must have counted, as far as it says."""
     environment: Mapping[str, str] = field(default_factory=dict)
     statuses: frozenset[int] = frozenset({0})
+    discard: bool = False
 
 
 @dataclass
@@ -114,7 +118,7 @@ class Row:
     @property
     def rate(self) -> float:
         """Packets or events a CPU second."""
-        return self.work / self.seconds if self.seconds else 0.0
+        return self.work / self.seconds if self.seconds and not self.missing else 0.0
 
     @property
     def megabytes(self) -> float:
@@ -123,7 +127,8 @@ class Row:
 
     def take(self, task: Task, once: Once) -> None:
         """Add one run."""
-        if once.status not in task.statuses:
+        counts = task.counts(once) if once.status in task.statuses else {}
+        if once.status not in task.statuses or (task.right and not counts):
             last = (once.err.strip() or once.out.strip() or "no message").splitlines()[-1]
             self.missing = f"ended with status {once.status}: {last}"
             return
@@ -131,7 +136,7 @@ class Row:
         self.wall.append(once.wall)
         if once.peak > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
             self.peak = max(self.peak, once.peak)
-        self.counts = task.counts(once)
+        self.counts = counts
         judged = [self.counts[name] == right for name, right in task.right.items() if name in self.counts]
         if judged:
             self.exact = self.exact is not False and all(judged)
@@ -145,7 +150,7 @@ def take_turns(tasks: Sequence[Task], repeat: int, until: float) -> list[Row]:
             break
         for task, row in zip(tasks, rows, strict=True):
             if not row.missing:
-                row.take(task, run(task.command, task.environment))
+                row.take(task, run(task.command, task.environment, discard=task.discard))
                 say(".")
     say("\n")
     return rows

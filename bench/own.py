@@ -20,14 +20,26 @@ ROWS = 20_000
 BATCH = 500
 
 
-def meter(path: Path, identify: Callable[[str, bytes, int, int], Parser | None] | None = None) -> dict[str, Any]:
+Identify = Callable[[str, bytes, int, int], "Parser | None"]
+
+
+def meter(path: Path) -> dict[str, Any]:
     """Packets to drained and counted flow records and facts."""
-    import agent.meter  # noqa: PLC0415 - a process loads what it measures, and nothing else
+    from agent.protocols import identify  # noqa: PLC0415 - a process loads what it measures, and nothing else
+
+    return _meter(path, identify)
+
+
+def bare_meter(path: Path) -> dict[str, Any]:
+    """The same without protocol parsers."""
+    return _meter(path, lambda *_: None)
+
+
+def _meter(path: Path, identify: Identify) -> dict[str, Any]:
+    import agent.meter  # noqa: PLC0415 - as above
     from agent.capture import open_capture  # noqa: PLC0415 - as above
     from agent.flow import FlowRecord  # noqa: PLC0415 - as above
 
-    if identify is None:
-        from agent.protocols import identify  # noqa: PLC0415 - as above
     capture = open_capture(path)
     if capture is None:
         raise SystemExit(f"{path}: no capture")
@@ -58,11 +70,6 @@ def meter(path: Path, identify: Callable[[str, bytes, int, int], Parser | None] 
         "facts": facts,
         "compiled": not str(agent.meter.__file__).endswith(".py"),
     }
-
-
-def bare_meter(path: Path) -> dict[str, Any]:
-    """The same without protocol parsers."""
-    return meter(path, lambda *_: None)
 
 
 def decode(path: Path) -> dict[str, Any]:

@@ -18,11 +18,10 @@ def nfstream(path: Path) -> dict[str, int]:
     streamer = importlib.import_module("nfstream").NFStreamer(
         source=str(path), statistical_analysis=True, n_dissections=20, splt_analysis=0, n_meters=1
     )
-    flows = packets = size = 0
+    flows = packets = 0
     for flow in streamer:
         flows += 1
         packets += flow.bidirectional_packets
-        size += flow.bidirectional_bytes
     return {"flows": flows, "packets": packets}
 
 

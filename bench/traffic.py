@@ -49,6 +49,8 @@ class Kind(NamedTuple):
     servers: tuple[str, int]
     """Network of the servers, and how many there are."""
     clients: tuple[str, int]
+    pace: float = 1
+    """How much slower than its script: interfaces that talk all day."""
 
 
 KINDS = (
@@ -56,12 +58,12 @@ KINDS = (
     Kind(conversations.dns, 17, 53, 6_075, 0, ("10.9", 2), ("10.1", 360)),
     Kind(conversations.rtp, 17, 10_000, 1_262, 2.1, ("10.5", 60), ("10.4", 60)),
     Kind(conversations.smb2, 6, 445, 1_170, 3.0, ("10.8", 4), ("10.1", 240)),
-    Kind(conversations.hl7, 6, 2575, 1_114, 0.2, ("10.7", 3), ("10.6", 24)),
+    Kind(conversations.hl7, 6, 2575, 1_114, 0.2, ("10.7", 3), ("10.6", 24), 40),
     Kind(conversations.fhir, 6, 80, 1_046, 0.8, ("10.7", 4), ("10.1", 120)),
     Kind(conversations.dicom, 6, 11_112, 781, 6.0, ("10.2", 3), ("10.3", 30)),
     Kind(conversations.ntp, 17, 123, 589, 0, ("10.9", 2), ("10.1", 360)),
     Kind(conversations.sip, 17, 5060, 382, 0, ("10.5", 1), ("10.4", 60)),
-    Kind(conversations.ssh, 6, 22, 379, 1.0, ("10.8", 8), ("10.1", 12)),
+    Kind(conversations.ssh, 6, 22, 379, 1.0, ("10.8", 8), ("10.1", 12), 40),
 )
 
 
@@ -171,7 +173,7 @@ def _flows(seed: int, count: int, seconds: int, durations: Integers) -> Flows:
     kind = np.repeat(np.arange(len(KINDS)), exact)
     random.shuffle(kind)
     variant = kind * VARIANTS + random.integers(0, VARIANTS, count)
-    pace = random.uniform(0.8, 1.2, count)
+    pace = random.uniform(0.8, 1.2, count) * np.array([one.pace for one in KINDS])[kind]
     room = seconds * 1e6 - durations[variant] * pace
     if (room < 0).any():
         raise ValueError(f"a conversation is longer than {seconds} seconds: ask for more seconds or fewer packets a flow")

@@ -29,7 +29,7 @@ from detector.features import (
 )
 from detector.flows import add_evidence
 from detector.model import Ensemble, Floats
-from detector.response import RESPONSES
+from detector.response import RESPONSES, leading
 from detector.rule import Extra, Hit
 from detector.ruleset import RuleSet
 from detector.seen import Seen
@@ -298,7 +298,7 @@ class Engine:
                     minutes=habits.count,
                 )
             )
-        return reasons, next((int(feature) for feature in order if feature != EVIDENCE), EVIDENCE)
+        return reasons, leading(shares)
 
     def _raise(self, alert: Alert) -> None:
         """Send the alert on, unless its episode has been told."""

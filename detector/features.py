@@ -48,9 +48,9 @@ WINDOW_FEATURES: tuple[Feature, ...] = (
     Feature("peers", 1, 0.5),
     Feature("destination ports", 1, 0.5),
     Feature("peers never seen before", 1, 0.5),
+    Feature("bytes sent to the internet", 1000, 1.0),
     Feature("bytes sent", 1000, 1.0),
     Feature("bytes received", 1000, 1.0),
-    Feature("bytes sent to the internet", 1000, 1.0),
     Feature("retransmissions", 1, 1.0),
     Feature("strangeness of single flows", 1, 0.5),
     Feature("DNS questions", 1, 0.5),
@@ -77,7 +77,7 @@ WINDOW_FEATURES: tuple[Feature, ...] = (
     Feature("ARP requests", 1, 0.5),
 )
 (
-    CONNECTIONS, FAILURES, PEERS, PORTS, NEW_PEERS, SENT, RECEIVED, INTERNET, RETRANSMITTED, EVIDENCE, QUESTIONS, ABSENT,
+    CONNECTIONS, FAILURES, PEERS, PORTS, NEW_PEERS, INTERNET, SENT, RECEIVED, RETRANSMITTED, EVIDENCE, QUESTIONS, ABSENT,
     NAMES, ASSOCIATIONS, REJECTED, FINDS, MOVES, STORES, DICOM_FAILED, MESSAGES, REFUSALS, INTERACTIONS, HTTP_ERRORS,
     OPENED, CHANGED, WRITTEN, SESSIONS, REFUSED, INFERENCES, INFERRED_BYTES, STUDIES, ARP,
 ) = range(len(WINDOW_FEATURES))  # fmt: skip

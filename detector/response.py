@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from detector.features import (
     ARP,
     CHANGED,
+    EVIDENCE,
     FINDS,
     INFERENCES,
     INFERRED_BYTES,
@@ -22,6 +25,7 @@ from detector.features import (
     WINDOW_FEATURES,
     WRITTEN,
 )
+from detector.model import Floats
 
 MATRIX = "ATT&CK v19, ATLAS 5.6.0"
 CARE = "Leave the device connected while it may be treating or examining a patient; ask its department first."
@@ -108,3 +112,24 @@ _BY_FEATURE = {
 
 RESPONSES: tuple[Response, ...] = tuple(_BY_FEATURE.get(index, _BEHAVIOUR) for index in range(len(WINDOW_FEATURES)))
 """By the number of the leading feature."""
+
+_SPECIFIC = (
+    CHANGED, WRITTEN, OPENED, STUDIES, INFERENCES, INFERRED_BYTES, FINDS, MOVES, INTERACTIONS, INTERNET, NAMES, QUESTIONS,
+    STORES, SENT,
+)  # fmt: skip
+"""Features that say what was done, the most telling first: bytes to the internet are also bytes sent."""
+HALF = 0.5
+
+
+def leading(shares: Floats) -> int:
+    """The feature that names an anomaly, by each feature's share float64[features] in it.
+
+    The most telling of those that matter at least half as much as the greatest; where none tells, the greatest that is
+    something the device did, not the strangeness of single flows.
+    """
+    enough = shares.max() * HALF
+    for feature in _SPECIFIC:
+        if shares[feature] >= enough:
+            return feature
+    order = np.argsort(-shares, kind="stable")
+    return next(int(feature) for feature in order if feature != EVIDENCE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from agent.capture import CHUNK, MAX_RECORD
+from agent.capture import CHUNK, MAX_RECORD, Until, forever
 
 if TYPE_CHECKING:
     from agent.meter import Meter
@@ -35,7 +35,7 @@ class PcapFile:
         self._lost = False
         """Whether the next record is being looked for, after a broken one."""
         self._last = 0
-        """Time of the last packet, in seconds; 0 while there is none."""
+        """Time of the last packet, in µs; 0 while there is none."""
         with path.open("rb") as file:
             header = file.read(24)
         if len(header) < 24:
@@ -48,7 +48,7 @@ class PcapFile:
             raise ValueError(f"link type {link} is not one the meter reads (Ethernet, raw IP, Linux cooked, loopback)")
         self.link = LINKS[link]
 
-    def read(self, meter: Meter) -> Iterator[tuple[int, int]]:
+    def read(self, meter: Meter, until: Until = forever) -> Iterator[tuple[int, int]]:
         """Feed the meter chunk by chunk; a broken record is skipped up to the next believable one."""
         buffer = bytearray(CHUNK + MAX_RECORD + 16)
         view = memoryview(buffer)
@@ -58,31 +58,46 @@ class PcapFile:
             meter.use(buffer)
             while count := file.readinto(view[held : held + CHUNK]):
                 end = held + count
-                position = self._feed(meter, buffer, 0, end)
+                done += count
+                position = self._feed(meter, buffer, 0, end, until())
+                while ahead := self._ahead(buffer, position, end):
+                    yield ahead, done
+                    meter.use(buffer)
+                    position = self._feed(meter, buffer, position, end, until())
                 held = end - position
                 view[:held] = bytes(view[position:end])
-                done += count
-                yield meter.when, done
+                yield self._last, done
+                meter.use(buffer)
         position = 0
         while held - position >= 16 and not self._lost:  # cut off, or of a broken length: look for others in it
             self._lose("truncated_record")
-            position = self._feed(meter, buffer, position + 1, held)
+            position = self._feed(meter, buffer, position + 1, held, forever())
         if self._lost:
             self.faults["skipped_bytes"] += held - position
         elif held > position:
             self.faults["truncated_record"] = self.faults.get("truncated_record", 0) + 1
         if done:
-            yield meter.when, done
+            yield self._last, done
 
-    def _feed(self, meter: Meter, buffer: bytearray, position: int, end: int) -> int:
-        """Feed the records before `end`; returns where the first incomplete one begins, or might."""
+    def _ahead(self, buffer: bytearray, position: int, end: int) -> int:
+        """The time of the record that was left because it is later than it may be, in µs; 0 where none was."""
+        if self._lost or position + 16 > end:
+            return 0
+        second, part, held, _ = struct.unpack_from(self.order + "IIII", buffer, position)
+        whole = position + 16 + held <= end
+        return int(second * 1_000_000 + (part // 1000 if self.nano else part)) if whole else 0
+
+    def _feed(self, meter: Meter, buffer: bytearray, position: int, end: int, until: int) -> int:
+        """Feed the records before `end`; returns where the first incomplete or later one begins, or might."""
         while True:
             if self._lost:
                 position = self._find(buffer, position, end)
                 if self._lost:
                     return position
-            position = meter.feed(position, end, self.link, self.order == ">", self.nano, self.most)
-            self._last = meter.when // 1_000_000
+            start = position
+            position = meter.feed(start, end, self.link, self.order == ">", self.nano, self.most, until)
+            if position not in {start, -1 - start}:
+                self._last = meter.when
             if position >= 0:
                 return position
             self._lose("broken_record")
@@ -109,7 +124,7 @@ class PcapFile:
 
         Before the first packet four headers near to each other are asked for, or as many as there are.
         """
-        last = self._last
+        last = self._last // 1_000_000
         for _ in range(2 if last else 4):
             second, part, held, wire = struct.unpack_from(self.order + "IIII", buffer, position)
             last = last or second

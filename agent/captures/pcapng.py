@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from agent.capture import CHUNK, MAX_RECORD
+from agent.capture import CHUNK, MAX_RECORD, Until, forever
 
 if TYPE_CHECKING:
     from agent.meter import Meter
@@ -32,12 +32,14 @@ class PcapngFile:
         self._when = 0
         self._lost = False
         """Whether the next block is being looked for, after a broken one."""
+        self._until = self._ahead = 0
+        """How far in time to read, and the time of the packet that was left because it is later."""
         self._over = False
         """Whether nothing more comes."""
         if self.size < 28:
             raise ValueError(f"cut inside the section header: {self.size} bytes of 28")
 
-    def read(self, meter: Meter) -> Iterator[tuple[int, int]]:
+    def read(self, meter: Meter, until: Until = forever) -> Iterator[tuple[int, int]]:
         """Feed the meter block by block; a broken block is skipped up to the next believable one."""
         buffer = bytearray(CHUNK + MAX_BLOCK)
         view = memoryview(buffer)
@@ -46,16 +48,21 @@ class PcapngFile:
         with self.path.open("rb", buffering=0) as file:
             while count := file.readinto(view[held : held + CHUNK]):
                 end = held + count
-                position = self._blocks(meter, buffer, 0, end)
+                done += count
+                position = self._blocks(meter, buffer, 0, end, until())
+                while self._ahead:
+                    yield self._ahead, done
+                    meter.use(buffer)
+                    position = self._blocks(meter, buffer, position, end, until())
                 held = end - position
                 view[:held] = bytes(view[position:end])
-                done += count
                 yield self._when, done
+                meter.use(buffer)
         position = 0
         self._over = True
         while held - position >= 12 and not self._lost:  # cut off, or of a broken length: look for others in it
             self._lose("truncated_record")
-            position = self._blocks(meter, buffer, position + 1, held)
+            position = self._blocks(meter, buffer, position + 1, held, forever())
         if self._lost:
             self._fault("skipped_bytes", held - position)
         elif held > position:
@@ -70,8 +77,10 @@ class PcapngFile:
         self._fault(name)
         self._fault("skipped_bytes")
 
-    def _blocks(self, meter: Meter, buffer: bytearray, position: int, end: int) -> int:
-        """Read the whole blocks before `end`; returns where the first incomplete one begins, or might."""
+    def _blocks(self, meter: Meter, buffer: bytearray, position: int, end: int, until: int) -> int:
+        """Read the whole blocks before `end`; returns where the first incomplete or later one begins, or might."""
+        self._until = until
+        self._ahead = 0
         while position + 12 <= end:
             if self._lost:
                 position = self._find(buffer, position, end)
@@ -86,6 +95,8 @@ class PcapngFile:
                 break
             kind = struct.unpack_from(self._order + "I", buffer, position)[0]
             self._block(meter, buffer, kind, position + 8, position + length - 4)
+            if self._ahead:
+                break
             position += length
         return position
 
@@ -137,6 +148,8 @@ class PcapngFile:
             self._fault("unreadable_link_type")
         elif not 0 <= when <= 0xFFFF_FFFF * 1_000_000 or not 0 < wire <= 0x7FFFFFF:
             self._fault("broken_record")
+        elif when > self._until:
+            self._ahead = when
         else:
             self._when = when
             meter.packet(start, start + held, max(wire, held), when, link)

@@ -27,6 +27,9 @@ PATHS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 )
 """Shape of the path → server and act; the group is the model's name."""
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+"""RFC 9110 §9 and RFC 5789; any other word is a client's own invention."""
+
 _MODEL = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _HOST = re.compile(r"\[?([0-9A-Fa-f:.]+?)\]?:(\d{1,5})")
 
@@ -59,7 +62,10 @@ class Gateway:
 
     def parse(self, line: bytes) -> Fact:
         """One request. Raises ValueError for a line of another shape or with a time outside 1970–2106."""
-        entry = _decode(line)
+        try:
+            entry = _decode(line)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         if not 0 < entry.msec < 1 << 32:
             raise ValueError(f"no time of day: {entry.msec}")
         server, action, model = _tell(entry.uri[:2048])
@@ -70,7 +76,7 @@ class Gateway:
             "server": server,
             "model": model,
             "action": action,
-            "method": entry.method if entry.method.isalpha() else "other",
+            "method": entry.method if entry.method in METHODS else "other",
             "status": entry.status,
             "request_bytes": entry.req_bytes,
             "response_bytes": entry.resp_bytes,

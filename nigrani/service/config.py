@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from nigrani.service.errors import BadConfig, Fault, Problem
+from nigrani.service.errors import BadConfig, Fault, Problem, Usage
 
 if TYPE_CHECKING:
     import yaml
@@ -24,7 +24,8 @@ MAX_BYTES = 1 << 20
 _PREFIX = "NIGRANI__"
 
 _T = TypeVar("_T")
-_Lines = dict[tuple[str, ...], int]
+_Lines = dict[tuple[str, ...], tuple[str, int]]
+"""Setting → where it is set: a file and its line, or a layer over it."""
 
 
 def load(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> _T:
@@ -43,7 +44,7 @@ def load(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> _T
         *(_override(text) for text in overrides),
     ]
     for where, keys, text in layers:
-        _put(data, keys, text, where, faults)
+        _put(data, keys, text, where, lines, faults)
     result = _build(kind, data, (), name, lines, faults)
     if faults:
         raise BadConfig(faults)
@@ -65,7 +66,7 @@ def _read(path: Path, lines: _Lines, faults: list[Fault]) -> dict[str, Any]:
             return {}
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise BadConfig([Fault(str(path), 0, "YAML aliases (*name) are not taken", "write the value out")])
-        _lines_of(node, (), lines)
+        _lines_of(node, (), str(path), lines, faults)
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
@@ -73,29 +74,33 @@ def _read(path: Path, lines: _Lines, faults: list[Fault]) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
         raise BadConfig([Fault(str(path), 0, f"not YAML: {str(error).splitlines()[0]}")]) from None
     if not isinstance(data, dict):
-        faults.append(Fault(str(path), 1, "a configuration is a mapping of keys to values"))
-        return {}
+        raise BadConfig([Fault(str(path), 1, "a configuration is a mapping of keys to values")])
     return data
 
 
-def _lines_of(node: yaml.Node, place: tuple[str, ...], lines: _Lines) -> None:
+def _lines_of(node: yaml.Node, place: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]) -> None:
     import yaml  # noqa: PLC0415 - as in _read
 
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*place, str(key.value))
-            lines[here] = key.start_mark.line + 1
-            _lines_of(value, here, lines)
+            line = key.start_mark.line + 1
+            if here in lines:
+                faults.append(Fault(path, line, f"{'.'.join(here)} is set already in line {lines[here][1]}"))
+            lines[here] = path, line
+            _lines_of(value, here, path, lines, faults)
 
 
 def _override(text: str) -> tuple[str, list[str], str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise Problem(f"--set {text}: a setting is written key=value")
+        raise Usage(f"--set {text}: a setting is written key=value")
     return f"--set {key}", key.split("."), value
 
 
-def _put(data: dict[str, Any], keys: list[str], text: str, where: str, faults: list[Fault]) -> None:
+def _put(  # noqa: PLR0913 - one setting, and what is known of all
+    data: dict[str, Any], keys: list[str], text: str, where: str, lines: _Lines, faults: list[Fault]
+) -> None:
     import yaml  # noqa: PLC0415 - as in _read
 
     try:
@@ -103,6 +108,9 @@ def _put(data: dict[str, Any], keys: list[str], text: str, where: str, faults: l
     except yaml.YAMLError:
         faults.append(Fault(where, 0, f"{text!r} is no value"))
         return
+    for depth in range(1, len(keys)):
+        lines.setdefault(tuple(keys[:depth]), (where, 0))
+    lines[tuple(keys)] = where, 0
     for key in keys[:-1]:
         inner = data.setdefault(key, {})
         if not isinstance(inner, dict):
@@ -114,9 +122,10 @@ def _put(data: dict[str, Any], keys: list[str], text: str, where: str, faults: l
 def _build(
     kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]
 ) -> Any:
-    line = lines.get(place, 0)
+    before = len(faults)
+    spot = lines.get(place, (path, 0))
     if not isinstance(data, Mapping):
-        faults.append(Fault(path, line, f"{'.'.join(place)} is a group of settings, not one value"))
+        faults.append(Fault(*spot, f"{'.'.join(place)} is a group of settings, not one value"))
         return None
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
@@ -128,20 +137,20 @@ def _build(
 
             near = difflib.get_close_matches(str(key), known, n=1)
             remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
-            faults.append(Fault(path, lines.get(here, line), f"unknown setting {'.'.join(here)}", remedy))
+            faults.append(Fault(*lines.get(here, spot), f"unknown setting {'.'.join(here)}", remedy))
         elif dataclasses.is_dataclass(hints[key]):
             values[key] = _build(hints[key], value if value is not None else {}, here, path, lines, faults)
         else:
             values[key] = _convert(hints[key], value, here, path, lines, faults)
-    if any(fault.path == path for fault in faults):
+    absent = [".".join((*place, name)) for name, field in known.items() if _required(field) and name not in data]
+    if absent:
+        faults.append(Fault(*spot, f"missing: {', '.join(absent)}"))
+    if len(faults) > before:
         return None
     try:
         return kind(**values)
     except ValueError as error:
-        faults.append(Fault(path, line, str(error)))
-    except TypeError:
-        absent = [name for name, field in known.items() if _required(field) and name not in values]
-        faults.append(Fault(path, line, f"missing: {', '.join('.'.join((*place, name)) for name in absent)}"))
+        faults.append(Fault(*spot, str(error)))
     return None
 
 
@@ -157,5 +166,5 @@ def _convert(
             return Path(msgspec.convert(value, str)) if value is not None else None
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        faults.append(Fault(path, lines.get(here, 0), f"{'.'.join(here)}: {str(error).lower()}"))
+        faults.append(Fault(*lines.get(here, (path, 0)), f"{'.'.join(here)}: {str(error).lower()}"))
         return None

@@ -13,7 +13,7 @@ class Endpoint:
     def __init__(self, registry: CollectorRegistry, listen: str) -> None:
         """listen: `address:port`, port 0 for any free one. Raises Problem where it cannot be listened on."""
         host, _, port = listen.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdecimal() or int(port) > 65_535:
             raise Problem(f"metrics.listen {listen!r} is not address:port, such as 127.0.0.1:9464")
         try:
             self._server, self._thread = start_http_server(int(port), host.strip("[]"), registry)

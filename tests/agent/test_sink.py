@@ -32,7 +32,7 @@ def test_records_of_the_bus_are_bounded() -> None:
     sink = BusSink(bus)
     sink.write(events(2 * BATCH + 1))
     sink.write([])
-    batches = bus.read(0)
+    batches = bus.reader("test").poll(10)
     assert [batch.count for batch in batches] == [BATCH, BATCH, 1]
     lines = b"".join(batch.lines for batch in batches).splitlines()
     assert [decode(line) for line in lines] == events(2 * BATCH + 1)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -20,6 +19,7 @@ from msgspec import inspect as mi
 from detector.baseline import Baseline
 from detector.engine import Knowledge
 from detector.learn import Lesson
+from nigrani.stream.codec import decode, encode
 from nigrani.stream.event import Event
 from nigrani.stream.events import (
     DATASETS,
@@ -139,8 +139,10 @@ class Maker:
     def _make(self, kind: type[_Kind], at: float, host: str, fields: dict[str, Any]) -> _Kind:
         number = next(self._ids)
         when = START + timedelta(seconds=at)
-        given = {"timestamp": when, "id": f"e{number}", "sequence": number, "agent": "a", "host": host}
-        return msgspec.convert(kind(**(given | fields)), kind, from_attributes=True)
+        given: dict[str, Any] = {"timestamp": when, "id": f"e{number}", "sequence": number, "agent": "a", "host": host}
+        made = decode(encode(kind(**(given | fields))))
+        assert isinstance(made, kind)
+        return made
 
 
 @pytest.fixture
@@ -194,7 +196,7 @@ def nigrani(state: Path) -> Run:
     return run
 
 
-EDGES = [0, 1, 2, 65535, 65536, 2**31, 2**32, 2**53 - 1, 2**53]
+EDGES = [0, 1, 2, 65535, 65536, 2**31, 2**32, 2**53 - 1]
 """As large as a number of JSON can be without losing a unit (RFC 8259 §6)."""
 TEXTS = ["", " ", "\x00", "\x1b[2J", "A700", "c-find", "request", "REJ", "arp", "é" * 64, "x" * 64]
 MOMENTS = [
@@ -219,7 +221,7 @@ def _edge(kind: mi.Type) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for e
         case mi.StrType():
             return st.sampled_from(TEXTS)
         case mi.IntType():
-            return st.sampled_from([value for value in EDGES if value <= (kind.le or 2**53)])
+            return st.sampled_from([value for value in EDGES if kind.le is None or value <= kind.le])
         case mi.FloatType():
             return st.sampled_from([0.0, -1.0, 1e308])
         case mi.DateTimeType():

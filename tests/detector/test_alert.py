@@ -77,8 +77,9 @@ REASON = Reason(feature="C-FIND requests", value=63, p50=1, p99=4, once_in=198, 
 def alert(**fields: Any) -> Alert:
     given: dict[str, Any] = {
         "id": "0badcafe", "kind": "11111111-2222", "slug": "cfind_enumeration", "severity": "high",
-        "title": "Patient lists enumerated", "device": "ip:ws3", "zone": "clinical", "when": WHEN, "first": WHEN - timedelta(seconds=50), "source": "rule",
-        "description": "What it is.", "because": ["31 C-FIND requests in 60 s"],
+        "title": "Patient lists enumerated", "device": "ip:ws3", "zone": "clinical", "source": "rule",
+        "when": WHEN, "first": WHEN - timedelta(seconds=50), "description": "What it is.",
+        "because": ["31 C-FIND requests in 60 s"],
         "about": ["ip:ws3 → ip:pacs port 11112"], "reasons": [REASON],
         "false_positives": ["A migration runs.", "A study is exported."],
         "attack": ["T1213"], "atlas": ["AML.T0036"], "matrix": "ATT&CK v19, ATLAS 5.6.0",

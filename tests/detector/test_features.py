@@ -217,13 +217,13 @@ def test_an_ordinary_flow_has_none_of_the_flags(make: Maker) -> None:
 
 def test_flow_matrix_takes_none_and_leaves_its_input_alone(make: Maker) -> None:
     assert flow_matrix([]).shape == (0, len(FLOW_FEATURES))
-    rows = np.array([flow_row(make.flow(duration=1_000_000), ())], dtype=np.float64)
-    before = rows.copy()
-    flow_matrix(rows)
-    assert (rows == before).all()
+    row = list(flow_row(make.flow(duration=1_000_000), ()))
+    rows = np.array([row])
+    flow_matrix(rows)  # type: ignore[arg-type]
+    assert rows[0].tolist() == row
 
 
-@pytest.mark.parametrize("sizes", [[], [1], [1, 2, 3], [1, 2, 3, 4, 5], [2**53] * 64])
+@pytest.mark.parametrize("sizes", [[], [1], [1, 2, 3], [1, 2, 3, 4, 5], [2**53 - 1] * 64])
 def test_size_lists_of_another_length_count_nothing(make: Maker, sizes: list[int]) -> None:
     found = flow_of(make.flow(source_size=sizes, destination_size=sizes, source_gap=sizes, destination_gap=sizes))
     names = ("mean size sent", "mean size received", "size variation sent", "size variation received", "mean gap")

@@ -11,7 +11,7 @@ import pytest
 from detector import learn as module
 from detector.baseline import Baseline, BaselineError
 from detector.engine import Knowledge, fingerprint
-from detector.features import EVIDENCE, FLOW_FEATURES, WINDOW_FEATURES
+from detector.features import EVIDENCE, FLOW_FEATURES, NEW_PEERS, WINDOW_FEATURES
 from detector.learn import FEATURES, LEAST_FLOWS, Lesson
 from detector.setup import load_knowledge, save_baseline
 from detector.signing import Verifier, signing_key
@@ -112,14 +112,9 @@ def test_what_is_new_is_so_by_the_other_blocks_of_time(make: Maker) -> None:
     """A device that comes once has new peers in its minute; one that comes all the time has none."""
     events = make.morning(40)
     events += [make.flow(60 * 20 + number, "ip:visitor", destination=f"ip:v{number}") for number in range(30)]
-    lesson = lesson_of(events)
-    found: dict[str, float] = {}
-    learners = lesson._learners()
-    others = [module.union([*learners[:at], *learners[at + 1 :]]).seen() for at in range(4)]
-    for window in lesson._minutes(others)[0]:
-        found[window.device] = max(found.get(window.device, 0), len(window.new_peers))
-    assert found["ip:visitor"] == 30
-    assert found["ip:ws0"] == 0
+    habits = Knowledge.of(lesson_of(events).baseline()).habits
+    assert habits.of("ip:visitor")[0].grid[NEW_PEERS, -1] == pytest.approx(np.log1p(30))
+    assert habits.of("ip:ws0")[0].grid[NEW_PEERS, -1] == 0
 
 
 def test_the_habits_know_the_evidence_of_single_flows(learnt: Learnt) -> None:
@@ -152,7 +147,7 @@ def test_knowledge_refuses_a_baseline_whose_parts_do_not_fit(learnt: Learnt) -> 
 def test_events_of_every_time_teach_or_are_refused(make: Maker) -> None:
     """Wherever one event lies in time, a lesson gives a usable baseline or a ValueError."""
     for seconds in (-1e9, -8e4, 8e4, 1e9, 7e9):
-        lesson = lesson_of([*make.morning(20), make.flow(seconds)])
+        lesson = lesson_of([*make.morning(25, devices=1), make.flow(seconds)])
         try:
             Knowledge.of(lesson.baseline())
         except BaselineError:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Bus(Protocol):
     """A bus with one writer, and where its readers come from."""
 
-    publisher: Publisher
+    @property
+    def publisher(self) -> Publisher: ...
 
     def reader(self) -> Reader: ...
 
@@ -228,6 +229,9 @@ def test_dropped_batches_are_counted(make: Maker, state: Path) -> None:
     drain(service)
     assert bus.dropped_events > 0
     assert value(service, "nigrani_events_missed_total") == bus.dropped_events
+    bus.publish(encode_lines([make.flow(600)]), 1)
+    drain(service)
+    assert value(service, "nigrani_events_missed_total") == reader.missed_events, "counted once"
     service.close()
 
 

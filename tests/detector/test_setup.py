@@ -145,7 +145,8 @@ class TestEventFile:
         assert self.read(encode_lines([make.flow()]).rstrip())[0] == ["e0"]
 
     def test_broken_lines_are_counted_and_the_first_is_told(self, make: Maker) -> None:
-        lines = [encode(make.flow()), b"not json", encode(make.flow()), b'{"event.dataset": "network.flow"}', encode(make.ai())]
+        bare = b'{"event.dataset": "network.flow"}'
+        lines = [encode(make.flow()), b"not json", encode(make.flow()), bare, encode(make.ai())]
         ids, file = self.read(b"\n".join(lines))
         assert ids == ["e0", "e1", "e2"]
         assert file.bad == 2

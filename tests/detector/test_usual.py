@@ -19,7 +19,9 @@ Minutes = tuple[list[str], list[float], NDArray[np.float64]]
 def benign(minutes: int, seed: int, start: int = 0, rates: dict[str, float] = RATES) -> Minutes:
     """Minutes of several devices, each with its own rates: counts Poisson, bytes lognormal, most features silent."""
     random = np.random.default_rng(seed)
-    devices, times, rows = [], [], []
+    devices: list[str] = []
+    times: list[float] = []
+    rows: list[list[float]] = []
     for minute in range(minutes):
         for name, rate in rates.items():
             row = np.zeros(WIDTH)
@@ -28,8 +30,8 @@ def benign(minutes: int, seed: int, start: int = 0, rates: dict[str, float] = RA
             row[SENT] = random.lognormal(np.log(1000 * rate), 0.7)
             devices.append(name)
             times.append(float(60 * (start + minute)))
-            rows.append(row)
-    return devices, times, window_matrix(np.array(rows))
+            rows.append(row.tolist())
+    return devices, times, window_matrix(rows)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def usual() -> Usual:
 
 
 def minute(**values: float) -> NDArray[np.float64]:
-    row = np.zeros(WIDTH)
+    row = [0.0] * WIDTH
     for name, value in values.items():
         row[{"connections": CONNECTIONS, "finds": FINDS, "sent": SENT}[name]] = value
     made: NDArray[np.float64] = window_matrix([row])[0]
@@ -105,6 +107,17 @@ def test_a_device_rarely_seen_is_given_the_sites_variation() -> None:
     known = Usual.fit(*enough, np.vstack([rows, *[quiet] * 60]))
     asked = minute(connections=30, sent=10)
     assert rare.judge("ip:rare", asked)[0] > 10 * known.judge("ip:rare", asked)[0]
+
+
+def test_a_feature_that_drifts_counts_in_larger_steps() -> None:
+    """Five in a hundred minutes, all of one hour, that habits of the other hours would call strange."""
+    devices, times, rows = benign(200, seed=3)
+    rows[-len(rows) // 20 :, FINDS] = np.log1p(500)
+    drifting = Usual.fit(devices, times, rows)
+    steady = Usual.fit(*benign(200, seed=3))
+    assert drifting.arrays()["spread"][FINDS] > 1.5
+    assert steady.arrays()["spread"][FINDS] < 1.2
+    assert drifting.judge("ip:ws1", minute(finds=60))[0] > 10 * steady.judge("ip:ws1", minute(finds=60))[0]
 
 
 def test_fewer_than_forty_minutes_are_refused() -> None:

@@ -20,6 +20,8 @@ class Attack:
     attacker: str
     target: str
     act: AttackAct
+    kinds: tuple[str, ...]
+    """The alerts that tell of it, any of them: names of rule files, or of anomalies."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,14 @@ class Incident:
     start: float
     end: float
     what: str
+    kinds: tuple[str, ...]
 
 
 def carry_out(attack: Attack, lab: Lab, rng: Random, size: float) -> Incident:
     """Do it, and note when it began and ended by the clock that stamps the capture."""
     start = time.time()
     what = attack.act(lab, rng, size)
-    return Incident(attack.name, attack.attacker, attack.target, start, time.time(), what)
+    return Incident(attack.name, attack.attacker, attack.target, start, time.time(), what, attack.kinds)
 
 
 class Paced:

@@ -189,7 +189,7 @@ def test_a_budget_that_is_none_is_misuse(nigrani: Run, events: Path, budget: str
 def test_a_reader_that_leaves_early_is_no_fault(events: Path, baseline: Path) -> None:
     """As `| head -1` does."""
     root = Path(__file__).parents[3]
-    words = [sys.executable, "-m", "nigrani.cli", "detector", "score", events, "--baseline", baseline, "--json"]
+    words = [sys.executable, "-m", "nigrani.cli", "detector", "score", str(events), "--baseline", str(baseline), "--json"]
     score = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
     assert score.stdout is not None
     score.stdout.close()

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def morning(make: Maker, tmp_path: Path) -> Path:
+    """Enough to learn habits from, with too few flows to train models on."""
     path = tmp_path / "morning.ndjson"
-    path.write_bytes(encode_lines(make.morning(20)))
+    path.write_bytes(encode_lines(make.morning(25, devices=1)))
     return path
 
 
-def test_a_file_and_standard_input_teach_the_same(nigrani: Run, morning: Path, tmp_path: Path) -> None:
+def test_a_file_and_standard_input_teach_the_same(nigrani: Run, make: Maker, tmp_path: Path) -> None:
     outcomes = []
+    morning = tmp_path / "morning.ndjson"
+    morning.write_bytes(encode_lines(make.morning(15)))
     for name, words, given in (("a", [morning], b""), ("b", ["-"], morning.read_bytes())):
         done = nigrani("detector", "train", *words, "--out", tmp_path / name, given=given)
         assert (done.returncode, done.stdout) == (0, b"")

@@ -91,7 +91,9 @@ def test_verdict(labels: Labels, state: Path) -> None:
     ("at", "found"),
     [(2000 - EARLY - 1, False), (2000 - EARLY, True), (2030, True), (2060 + GRACE, True), (2060 + GRACE + 1, False)],
 )
-def test_an_alert_counts_while_the_attack_goes_on_or_soon_after(labels: Labels, state: Path, at: float, *, found: bool) -> None:
+def test_an_alert_counts_while_the_attack_goes_on_or_soon_after(
+    labels: Labels, state: Path, at: float, *, found: bool
+) -> None:
     labels.note(alert(device(state, "10.0.3.9"), at))
     assert ("NOT FOUND" not in labels.verdict()[0]) == found
 

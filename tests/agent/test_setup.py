@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from agent import config as settings
+from agent.config import AgentConfig
+from agent.privacy import Tokens
+from agent.setup import make_pipeline, make_privacy
+from nigrani.service.errors import BadConfig, Problem
+from nigrani.stream.event import Event
+
+
+class Sink:
+    def write(self, events: list[Event]) -> None:
+        del events
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NIGRANI_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def test_the_key_is_made_in_the_state_folder_and_kept(state: Path) -> None:
+    first = make_privacy(AgentConfig(), "1")
+    assert len((state / "site.key").read_bytes()) == 32
+    assert make_privacy(AgentConfig(), "2").address("10.0.0.1") == first.address("10.0.0.1")
+
+
+def test_policy_reaches_the_way_out(tmp_path: Path, state: Path) -> None:
+    config = AgentConfig(
+        name="probe", host="10.0.0.2",
+        privacy=settings.Privacy(key=tmp_path / "other.key", zones={"ct": ("10.0.0.0/24",)}, domains="token"),
+    )
+    privacy = make_privacy(config, "1")
+    assert privacy.address("10.0.0.1")[1] == "ct"
+    assert (tmp_path / "other.key").exists()
+    assert not state.exists()
+    status = privacy.status(1, "1", 0, 0, {})
+    assert (status.agent, status.host) == ("probe", privacy.address("10.0.0.2")[0])
+
+
+def test_an_unnamed_agent_has_a_token_of_its_hosts_name(state: Path) -> None:
+    status = make_privacy(AgentConfig(), "1").status(1, "1", 0, 0, {})
+    assert status.agent == Tokens((state / "site.key").read_bytes()).of("host", socket.gethostname().encode())
+
+
+def test_a_bad_policy_is_told_as_bad_configuration(tmp_path: Path) -> None:
+    config = AgentConfig(privacy=settings.Privacy(zones={"x": ("10.0.0.1/8",)}))
+    with pytest.raises(BadConfig, match=r"agent\.yaml: privacy: 10\.0\.0\.1/8 has host bits set"):
+        make_privacy(config, "1", tmp_path / "agent.yaml")
+    with pytest.raises(BadConfig, match=r"configuration: meter: a flow table holds at least 16"):
+        make_pipeline(AgentConfig(meter=settings.Meter(capacity=1)), make_privacy(AgentConfig(), "1"), Sink())
+
+
+def test_a_bad_key_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "short.key").write_bytes(b"short")
+    (tmp_path / "short.key").chmod(0o600)
+    with pytest.raises(Problem, match="5 bytes"):
+        make_privacy(AgentConfig(privacy=settings.Privacy(key=tmp_path / "short.key")), "1")
+
+
+def test_bounds_reach_the_meter() -> None:
+    pipeline = make_pipeline(AgentConfig(meter=settings.Meter(16, 1)), make_privacy(AgentConfig(), "1"), Sink())
+    assert pipeline.meter.counters()["flows"] == 0
