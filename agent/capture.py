@@ -26,7 +26,7 @@ class Capture(Protocol):
     faults: dict[str, int]
     """What could not be read, by reason."""
 
-    def read(self, meter: Meter, until: Until) -> Iterator[tuple[int, int]]:
+    def read(self, meter: Meter, until: Until = ...) -> Iterator[tuple[int, int]]:
         """Feed the meter, yielding now and then (time reached in µs, bytes read so far).
 
         The time reached is the next packet's where that one has to wait for `until`, else the last packet's.

@@ -82,7 +82,7 @@ ACTIVE = cython.declare(cython.ulonglong, 255)
 SECOND = cython.declare(cython.ulonglong, 1_000_000)
 MINUTE = cython.declare(cython.ulonglong, 60_000_000)
 SLOTS = cython.declare(cython.ulonglong, 512)
-FRAGMENTS = cython.declare(cython.ulonglong, 1024)
+FRAGMENTS = cython.declare(cython.ulonglong, 256)  # sets of four
 MAX_RECORD = cython.declare(cython.uint, 262_144)
 DEEP = cython.declare(cython.int, 8)
 M31 = cython.declare(cython.ulonglong, 0x7FFFFFFF)
@@ -700,7 +700,14 @@ class Meter:
     @cython.exceptval(-1, check=True)
     def _keep_ports(self, protocol: cython.uint, label: cython.ulonglong, ports: cython.ulonglong) -> cython.int:
         key: cython.ulonglong = self._piece_key(protocol, label)
-        slot: cython.Py_ssize_t = ((key >> 8) % FRAGMENTS) * 3
+        slot: cython.Py_ssize_t = ((key >> 8) % FRAGMENTS) * 12
+        at: cython.Py_ssize_t
+        for at in range(slot, slot + 12, 3):  # its own place, or else that of the oldest of four
+            if self.pieces[at] == key:
+                slot = at
+                break
+            if self.pieces[at + 2] < self.pieces[slot + 2]:
+                slot = at
         self.pieces[slot] = key
         self.pieces[slot + 1] = ports
         self.pieces[slot + 2] = self.when
@@ -710,9 +717,11 @@ class Meter:
     @cython.exceptval(0, check=True)
     def _piece_ports(self, protocol: cython.uint, label: cython.ulonglong) -> cython.ulonglong:
         key: cython.ulonglong = self._piece_key(protocol, label)
-        slot: cython.Py_ssize_t = ((key >> 8) % FRAGMENTS) * 3
-        if self.pieces[slot] == key and self.when < self.pieces[slot + 2] + 30 * SECOND:
-            return self.pieces[slot + 1]
+        slot: cython.Py_ssize_t = ((key >> 8) % FRAGMENTS) * 12
+        at: cython.Py_ssize_t
+        for at in range(slot, slot + 12, 3):
+            if self.pieces[at] == key and self.when < self.pieces[at + 2] + 30 * SECOND:
+                return self.pieces[at + 1]
         return 0
 
     @cython.cfunc
@@ -1126,7 +1135,7 @@ class Meter:
         turns: cython.ulonglong
         now: cython.ulonglong
         if second < self.second:
-            if self.second - second > 3600:  # the clock was set back: go on from the new time
+            if self.second - second > 60:  # the clock was set back: go on from the new time
                 self.steps += 1
                 self.second = second
             return 0
@@ -1158,7 +1167,13 @@ class Meter:
     @cython.exceptval(-1, check=True)
     def _due(self, row: cython.Py_ssize_t, now: cython.ulonglong) -> cython.int:
         """End the flow if it has been silent too long, cut its record if it is a minute old, and look again later."""
-        deadline: cython.ulonglong = self.table[row + LAST] + self._patience(row)
+        deadline: cython.ulonglong
+        if self.table[row + LAST] > now + MINUTE:  # the clock was set back since: what was begun before is over
+            if self.table[row + START] != 0:
+                self._emit(row, CUT)
+                self._renew(row)
+            self.table[row + LAST] = now
+        deadline = self.table[row + LAST] + self._patience(row)
         if deadline <= now:
             self._emit(row, CLOSED if (self.table[row + META] >> 8) & 0xFF == TCP and self._over(row) else IDLE)
             self._remove(row)

@@ -59,6 +59,9 @@ def run(command: Command, environment: Mapping[str, str] | None = None, *, disca
         timer.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         finally:
             timer.cancel()
         wall = time.monotonic() - start
@@ -104,7 +107,8 @@ class Row:
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
     peak: int = 0
-    """Kilobytes; 0 where the launching process was larger, which is all that the kernel then tells."""
+    """Kilobytes; 0 where it is below `floor`, the size of the launching process: the kernel tells no less."""
+    floor: int = 0
     counts: Counts = field(default_factory=dict)
     exact: bool | None = None
     """Whether everything that it counted is right; None where it counts nothing."""
@@ -134,7 +138,8 @@ class Row:
             return
         self.cpu.append(once.cpu)
         self.wall.append(once.wall)
-        if once.peak > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        self.floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if once.peak > self.floor:
             self.peak = max(self.peak, once.peak)
         self.counts = counts
         judged = [self.counts[name] == right for name, right in task.right.items() if name in self.counts]
@@ -176,7 +181,7 @@ def machine() -> dict[str, str | int | float]:
         "cpu": next(_cpu_models(), platform.machine()),
         "cores": os.cpu_count() or 1,
         "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 1),
     }

@@ -37,7 +37,7 @@ def bare_meter(path: Path) -> dict[str, Any]:
 
 def _meter(path: Path, identify: Identify) -> dict[str, Any]:
     import agent.meter  # noqa: PLC0415 - as above
-    from agent.capture import open_capture  # noqa: PLC0415 - as above
+    from agent.capture import forever, open_capture  # noqa: PLC0415 - as above
     from agent.flow import FlowRecord  # noqa: PLC0415 - as above
 
     capture = open_capture(path)
@@ -58,7 +58,7 @@ def _meter(path: Path, identify: Identify) -> dict[str, Any]:
             else:
                 facts += 1
 
-    for _ in capture.read(one):
+    for _ in capture.read(one, forever):
         drain()
     one.close()
     drain()

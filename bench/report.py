@@ -65,7 +65,7 @@ def _rows(header: Sequence[str], rows: Sequence[Row], last: Any) -> str:
             _spread(row.cpu),
             f"{row.rate:,.0f}",
             f"{rows[0].rate / row.rate:.3g} ×" if row.rate and rows[0].rate else "–",
-            f"{row.megabytes:.0f}" if row.peak else "small",
+            f"{row.megabytes:.0f}" if row.peak else f"<{row.floor / 1024 + 1:.0f}",
             last(row),
             {True: "yes", False: "NO", None: "–"}[row.exact],
         )

@@ -245,6 +245,8 @@ def _check_features(header: Mapping[str, Any], features: Sequence[str]) -> None:
     theirs, ours = header["features"], list(features)
     if theirs == ours and header.get("schema") == schema_hash(ours):
         return
+    if sorted(map(str, theirs)) == sorted(ours):
+        raise BaselineError("the baseline's features are in another order than this version's; train anew")
     unknown = ", ".join(sorted({str(name) for name in theirs} - set(ours))[:5]) or "none"
     missing = ", ".join(sorted(set(ours) - {str(name) for name in theirs})[:5]) or "none"
     raise BaselineError(

@@ -51,7 +51,7 @@ TOP = 4
 """Reasons shown."""
 LEAST_SHARE = 0.05
 MINIMUM_LEVELS = frozenset({"medium", "high", "critical"})
-"""Levels of rules that alert alone; the others only add to a device's risk."""
+"""Levels of rules that alert; matches of the others are counted."""
 NOTHING_NEW = Extra()
 
 
@@ -200,11 +200,11 @@ class Engine:
         p, shares = knowledge.habits.judge(window.device, row)
         if p > budget_p(self._budget, knowledge.minutes_per_week):
             return
-        if abs(window.start - self._alerted.get(window.device, -1e18)) < MERGE:
-            self.counters.merged += 1
-            return
         reasons, lead = self._reasons(window.device, row, shares, knowledge)
         response = RESPONSES[lead]
+        if response.merges and abs(window.start - self._alerted.get(window.device, -1e18)) < MERGE:
+            self.counters.merged += 1
+            return
         kind = f"anomaly-{response.slug}"
         when = datetime.fromtimestamp(window.start + WINDOW, UTC)
         self._raise(
@@ -245,10 +245,7 @@ class Engine:
             row = window_matrix([window.row()])[0]
             _, shares = knowledge.habits.judge(window.device, row)
             reasons, _ = self._reasons(window.device, row, shares, knowledge)
-        if len(self._alerted) >= MAX_ALERTS:
-            self._alerted.pop(next(iter(self._alerted)))
-        self._alerted[hit.host] = hit.when.timestamp()
-        self._raise(
+        told = self._raise(
             Alert(
                 id="",
                 kind=rule.id,
@@ -273,6 +270,10 @@ class Engine:
                 events=list(hit.event_ids),
             )
         )
+        if told:
+            if len(self._alerted) >= MAX_ALERTS:
+                self._alerted.pop(next(iter(self._alerted)))
+            self._alerted[hit.host] = hit.when.timestamp()
 
     def _reasons(self, device: str, row: Floats, shares: Floats, knowledge: Knowledge) -> tuple[list[Reason], int]:
         """The features that stand out, the most telling first, and which names the anomaly.
@@ -300,13 +301,13 @@ class Engine:
             )
         return reasons, leading(shares)
 
-    def _raise(self, alert: Alert) -> None:
-        """Send the alert on, unless its episode has been told."""
+    def _raise(self, alert: Alert) -> bool:
+        """Send the alert on, unless its episode has been told; returns whether it was new."""
         window = int(alert.when.timestamp()) // EPISODE
         alert.id = alert_id(alert.kind, alert.device, window)
         if alert.id in self._episodes:
             self.counters.repeated += 1
-            return
+            return False
         if len(self._episodes) >= MAX_ALERTS:
             self._episodes.pop(next(iter(self._episodes)))
             self.counters.forgotten += 1
@@ -314,3 +315,4 @@ class Engine:
         alert.zone = self._zones.get(alert.device, "")
         alert.model = self._knowledge.fingerprint if self._knowledge else ""
         self._alert(alert)
+        return True

@@ -164,11 +164,15 @@ _DICOM = {
 }  # fmt: skip
 
 
+_FAILURES = frozenset({"01", "02"})
+"""First digits of a failure beside A… and C… (PS3.7 annex C)."""
+
+
 def _dicom(window: Window, event: DicomAssociation, _new: Sequence[str]) -> None:
     feature = _DICOM.get(event.action)
     if feature is not None:
         window.values[feature] += event.count
-    elif event.status and event.status[0] in "ACac":
+    elif event.status and (event.status[0] in "ACac" or event.status[:2] in _FAILURES):
         window.values[DICOM_FAILED] += event.count
 
 

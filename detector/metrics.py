@@ -45,6 +45,10 @@ class Metrics:
         )
         self.events = Counter("nigrani_events", "Events read.", ("dataset",), registry=self.registry)
         self.refused = Counter("nigrani_events_refused", "Lines that were no event.", registry=self.registry)
+        self.failed = Counter("nigrani_events_failed", "Events that could not be judged.", registry=self.registry)
+        self.unwritten = Counter(
+            "nigrani_alerts_unwritten", "Alerts that could not be written to their file.", registry=self.registry
+        )
         self.missed = Counter(
             "nigrani_events_missed", "Events dropped from the bus before they were read.", registry=self.registry
         )

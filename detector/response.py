@@ -40,6 +40,8 @@ class Response(NamedTuple):
     first_steps: tuple[str, ...] = ()
     runbook: str = "anomaly"
     matrix: str = MATRIX
+    merges: bool = True
+    """Whether it is only more evidence beside a rule's fresh alert about the device; a theft never is."""
 
 
 _EXFILTRATION = Response(
@@ -48,6 +50,7 @@ _EXFILTRATION = Response(
     ("T1048", "T1567"),
     ("Find out which service of the device sends, and to whom.", "Ask whether an upload or backup was planned.", CARE),
     "anomaly-exfiltration",
+    merges=False,
 )
 _VOLUME = Response(
     "volume",

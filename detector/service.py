@@ -18,6 +18,7 @@ from detector.setup import load_knowledge, load_rules, save_baseline
 from nigrani.service.errors import Problem
 from nigrani.service.key import state_folder
 from nigrani.stream.codec import decode
+from nigrani.stream.event import Event
 
 if TYPE_CHECKING:
     from nigrani.stream.bus import Reader
@@ -38,11 +39,13 @@ class Service:
         self.totals: Counter[type] = Counter()
         self._counted: Counter[type] = Counter()
         self.refused = 0
+        self.failed = 0
         self.learnt: dict[str, int] = {}
         self._config = config
         self._reader = reader
         self._tell = tell
         self._missed = 0
+        self._since = 0.0
         rules = load_rules(config.rules)
         knowledge = None
         if self.baseline_path.exists():
@@ -71,7 +74,8 @@ class Service:
             for line in batch.lines.splitlines():
                 count += self._line(line)
         if batches:
-            self._reader.commit(self._reader.position)
+            if not self.learning:  # a restart in the middle of a lesson begins it again
+                self._reader.commit(self._reader.position)
             self._publish()
         return count
 
@@ -100,13 +104,24 @@ class Service:
                 log.warning("a line on the bus is no event: %s", error)
             return 0
         self.totals[type(event)] += 1
-        self.engine.feed(event)
-        if self._lesson is not None:
-            self._lesson.add(event)
-            long_enough = self._lesson.last - self._lesson.first >= self._config.baseline.learn_minutes * 60
-            if long_enough or self._lesson.dropped:
-                self._learn(self._lesson)
+        try:
+            self._feed(event)
+        except Exception:  # one event that was not foreseen must not end the service
+            self.failed += 1
+            self.metrics.failed.inc()
+            if self.failed == 1:
+                log.exception("an event could not be judged: %s", event.id)
         return 1
+
+    def _feed(self, event: Event) -> None:
+        self.engine.feed(event)
+        if self._lesson is None:
+            return
+        self._lesson.add(event)
+        self._since = self._since or self.engine.windows.now
+        long_enough = self.engine.windows.now - self._since >= self._config.baseline.learn_minutes * 60
+        if long_enough or self._lesson.dropped:
+            self._learn(self._lesson)
 
     def _learn(self, lesson: Lesson) -> None:
         """The lesson is over: make the baseline, keep it, judge by it."""
@@ -116,6 +131,7 @@ class Service:
         except ValueError as error:
             log.warning("nothing learnt yet: %s", error)
             self._lesson = Lesson()
+            self._since = 0.0
             return
         save_baseline(baseline, self.baseline_path)
         self.engine.learn(knowledge)
@@ -127,8 +143,12 @@ class Service:
     def _alert(self, alert: Alert) -> None:
         self.alerts += 1
         self.metrics.alert(alert)
-        self._file.write(msgspec.json.encode(alert.ocsf()) + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(msgspec.json.encode(alert.ocsf()) + b"\n")
+            self._file.flush()
+        except OSError as error:
+            self.metrics.unwritten.inc()
+            log.error("alert %s was not written: %s", alert.id, error)  # noqa: TRY400 - one line says it
         if self._tell is not None:
             self._tell(alert)
 

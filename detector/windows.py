@@ -1,7 +1,8 @@
 """Minutes by event time: which device's window an event counts in, and when a window is over.
 
 Events come late: a flow's record leaves up to a minute after its last packet. A window is judged once the newest event is
-`LATENESS` past its end; what comes later still is counted, and only the rules see it.
+`LATENESS` past its end; what comes later still is counted, and only the rules see it. One wrong clock moves the time neither
+forth nor back for long: both ways it takes a row of events that agree.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ AHEAD = 3600
 """An event more than this many seconds ahead of all others is not believed …"""
 BELIEVED = 20
 """… until so many in a row are."""
+BEHIND = 200
+"""So many late events in a row, and the time goes back to theirs: a clock was wrong, or a store of old events is read."""
 MAX_DEVICES = 65_536
 """Devices of one minute; beyond it they are counted and not judged."""
 LAST = 253_402_214_400
@@ -32,6 +35,7 @@ class Windows:
         self.ahead = 0
         self.unwatched = 0
         self._row = 0
+        self._late_row = 0
         self._open: dict[int, dict[str, Window]] = {}
 
     def at(self, device: str, when: float) -> Window | None:
@@ -48,8 +52,12 @@ class Windows:
         self._row = 0
         start = int(when) // WINDOW * WINDOW
         if start + WINDOW + LATENESS <= self.now:
-            self.late += 1
-            return None
+            self._late_row += 1
+            if self._late_row <= BEHIND:
+                self.late += 1
+                return None
+            self.now = when
+        self._late_row = 0
         minute = self._open.get(start)
         if minute is None:
             minute = self._open[start] = {}

@@ -23,7 +23,6 @@ from nigrani.cli import VERBS
 from nigrani.stream.events import DATASETS
 from nigrani.stream.schema import schema
 
-
 ENVELOPE = """Every event has `@timestamp`, `event.id`, `event.sequence`, `event.dataset`, `agent.id`, `host.id` and \
 `nigrani.count`. JSON Schemas are in `config/schema/`.
 """

@@ -26,7 +26,10 @@ MODULES = [
 TWINS = [path.relative_to(ROOT / "tests") for room in ROOMS for path in sorted((ROOT / "tests" / room).rglob("test_*.py"))]
 
 
-@pytest.mark.parametrize("module", [path for path in MODULES if path.as_posix() not in EXEMPT and path.parent != DECLARATIONS], ids=str)
+TESTED = [path for path in MODULES if path.as_posix() not in EXEMPT and path.parent != DECLARATIONS]
+
+
+@pytest.mark.parametrize("module", TESTED, ids=str)
 def test_a_module_has_its_twin(module: Path) -> None:
     twin = Path("tests") / module.with_name(f"test_{module.name}")
     assert (ROOT / twin).is_file(), f"{module} has no {twin}"

@@ -26,8 +26,12 @@ class Labels:
 
     def __init__(self, data: dict[str, Any]) -> None:
         tokens = Tokens(site_key(state_folder() / "site.key").value)
-        self.attacks = data["attacks"]
-        self.phases = {phase["name"]: phase for phase in data["phases"]}
+        self.attacks = [
+            {**attack, "start": float(attack["start"]), "end": float(attack["end"])} for attack in data["attacks"]
+        ]
+        phases = {phase["name"]: (float(phase["start"]), float(phase["end"])) for phase in data["phases"]}
+        self.benign = phases["benign"]
+        """Start and end of the benign time that is not learnt from, seconds since the epoch."""
         self.devices = {
             tokens.of("ip", ipaddress.ip_address(host["address"]).packed): host for host in data.get("hosts", [])
         }
@@ -58,8 +62,8 @@ class Labels:
         ]
 
     def false_alarms(self) -> list[Alert]:
-        """The alerts before the first attack."""
-        return [alert for alert in self._alerts if alert.when.timestamp() < self.phases["attacks"]["start"]]
+        """The alerts before the benign time's end."""
+        return [alert for alert in self._alerts if alert.when.timestamp() < self.benign[1]]
 
     def verdict(self) -> list[str]:
         """One line an attack, and one on false alarms."""
@@ -68,7 +72,10 @@ class Labels:
             titles = list(dict.fromkeys(alert.title for alert in self.found(attack)))
             told = "; ".join(titles) if titles else "NOT FOUND"
             lines.append(f"{attack['name']:<20} by {attack['attacker_name']:<8} {told}")
-        benign = self.phases.get("benign")
-        minutes = (benign["end"] - benign["start"]) / 60 if benign else 0.0
-        lines.append(f"{len(self.false_alarms())} alerts in {minutes:.0f} benign minutes that were not learnt from")
+        minutes = (self.benign[1] - self.benign[0]) / 60
+        early = [alert for alert in self.false_alarms() if alert.when.timestamp() < self.benign[0]]
+        lines.append(
+            f"{len(self.false_alarms()) - len(early)} alerts in {minutes:.0f} benign minutes that were not learnt from, "
+            f"{len(early)} while learning"
+        )
         return lines

@@ -98,7 +98,7 @@ def _override(text: str) -> tuple[str, list[str], str]:
     return f"--set {key}", key.split("."), value
 
 
-def _put(  # noqa: PLR0913 - one setting, and what is known of all
+def _put(
     data: dict[str, Any], keys: list[str], text: str, where: str, lines: _Lines, faults: list[Fault]
 ) -> None:
     import yaml  # noqa: PLC0415 - as in _read

@@ -26,7 +26,8 @@ def read(path: Path, content: bytes) -> tuple[list[Fact], dict[str, int], list[t
 
 
 def test_each_line_is_a_fact(tmp_path: Path) -> None:
-    facts, faults, steps = read(tmp_path / "log", line(1.5) + b"\n  \r\n" + line(2.5).replace(b"\n", b"\r\n") + line(3.5).rstrip())
+    content = line(1.5) + b"\n  \r\n" + line(2.5).replace(b"\n", b"\r\n") + line(3.5).rstrip()
+    facts, faults, steps = read(tmp_path / "log", content)
     assert [fact.when for fact in facts] == [1_500_000, 2_500_000, 3_500_000]
     assert [when for when, _ in steps] == [1_500_000, 2_500_000, 3_500_000]
     assert steps[-1][1] == (tmp_path / "log").stat().st_size
@@ -34,7 +35,8 @@ def test_each_line_is_a_fact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [b"nonsense", b"{}", b"[1]", b"\xff\xfe", b'{"msec": 1' * 3, b'{"x":' * 30_000, b'{"x": ' + b"[" * 50_000, b"\0" * 100]
+    "bad",
+    [b"nonsense", b"{}", b"[1]", b"\xff\xfe", b'{"msec": 1' * 3, b'{"x":' * 30_000, b'{"x": ' + b"[" * 50_000, b"\0" * 100],
 )
 def test_an_unreadable_line_costs_itself(tmp_path: Path, bad: bytes) -> None:
     facts, faults, _ = read(tmp_path / "log", line() + bad + b"\n" + line())

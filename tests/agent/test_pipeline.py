@@ -13,7 +13,8 @@ from nigrani.stream.events import DATASETS, AiInference, Hl7Message, NetworkDns,
 from tests.agent.packets import ROOT, START, datagram, feed, frames, segment, talk
 
 HL7 = b"\x0bMSH|^~\\&|LAB|H|EHR|H|20240101||ADT^A01|1|P|2.5\rPID|1||4711||RAO^ANITA\r\x1c\r"
-PAYLOADS = [line.split("\t") for line in (ROOT / "tests/data/first_payloads.txt").read_text().splitlines() if line[:1] != "#"]
+LINES = (ROOT / "tests/data/first_payloads.txt").read_text().splitlines()
+PAYLOADS = [line.split("\t") for line in LINES if not line.startswith("#")]
 
 
 class Kept:
@@ -85,11 +86,12 @@ def test_what_every_protocol_tells_is_an_event(name: str) -> None:
     for number, content in enumerate(samples):
         for port in (40_000 + number, 53, 88, 67, 1883, 3389, 5060, 2575, 445):
             for back in (False, True):
-                ends = {"client": ("10.0.0.1", 40_000 + number), "server": ("10.0.0.2", port)}
+                client, server = ("10.0.0.1", 40_000 + number), ("10.0.0.2", port)
                 if "tcp" in transports:
-                    feed(pipe.meter, frames(segment(1, content, back=back, **ends)))
+                    feed(pipe.meter, frames(segment(1, content, back=back, client=client, server=server)))
                 if "udp" in transports:
-                    feed(pipe.meter, frames(datagram(*[*ends.values()][:: -1 if back else 1], content)))
+                    source, destination = (server, client) if back else (client, server)
+                    feed(pipe.meter, frames(datagram(source, destination, content)))
     pipe.close()
     assert any(isinstance(event, NetworkFlow) and event.protocol == name for event in sink.events)
     for event in sink.events:

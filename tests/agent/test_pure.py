@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,9 +26,8 @@ def test_nothing_changes_when_interpreted() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("agent/**/*.py")), ids=lambda path: path.stem)
-def test_all_that_is_used_is_there(path: os.PathLike[str]) -> None:
-    with open(path, encoding="utf-8") as file:
-        used = set(re.findall(r"\bcython\.(\w+)", file.read()))
+def test_all_that_is_used_is_there(path: Path) -> None:
+    used = set(re.findall(r"\bcython\.(\w+)", path.read_text()))
     assert [name for name in used if not hasattr(pure, name)] == []
 
 
@@ -35,7 +35,8 @@ def test_the_agent_starts_without_cython_installed() -> None:
     script = (
         "import sys, json; sys.modules['cython'] = None\n"
         "import agent.meter, agent.privacy, agent.protocols\n"
-        "print(json.dumps([agent.meter.__file__, agent.meter.cython.__name__, agent.meter.Meter(lambda *_: None).counters()]))"
+        "m = agent.meter\n"
+        "print(json.dumps([m.__file__, m.cython.__name__, m.Meter(lambda *_: None).counters()]))"
     )
     environment = {**os.environ, "NIGRANI_PURE": "1"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, check=True)

@@ -369,7 +369,7 @@ class TestFeatures:
             Baseline.from_bytes(data, verifier, [*FEATURES[:2], "entropy"])
 
     def test_refuses_another_order(self, verifier: Verifier, data: bytes) -> None:
-        with pytest.raises(BaselineError, match="unknown: none; missing: none"):
+        with pytest.raises(BaselineError, match="another order"):
             Baseline.from_bytes(data, verifier, FEATURES[::-1])
 
     def test_refuses_a_hash_that_is_not_the_names(self, signer: Signer, verifier: Verifier) -> None:

@@ -68,6 +68,11 @@ def theft(make: Maker, at: float, host: str = "ip:ws1") -> Event:
     )
 
 
+def copy(make: Maker, at: float, host: str = "ip:ws1") -> Event:
+    """Five gigabytes to a known peer within the site."""
+    return make.flow(at, host, destination="ip:server0", source_payload=5 * 10**9, source_packets=4_000_000)
+
+
 def hour(make: Maker, at: float, *more: Event, minutes: int = 20) -> list[Event]:
     return in_time([*make.morning(minutes, seed=7, at=at), *more])
 
@@ -201,11 +206,17 @@ class TestAnomalies:
     def test_near_a_rules_alert_it_is_more_evidence(self, make: Maker, learnt: Learnt) -> None:
         at = learnt.end + 300
         watch = Watch(learnt.knowledge).feed(
-            *hour(make, learnt.end, *make.scan(at, "ip:ws1"), theft(make, at + 120), theft(make, at + 120, "ip:ws2"))
+            *hour(make, learnt.end, *make.scan(at, "ip:ws1"), copy(make, at + 120), copy(make, at + 120, "ip:ws2"))
         )
         assert {alert.source for alert in watch.alerts if alert.device == "ip:ws1"} == {"rule"}
         assert watch.engine.counters.merged >= 1
         assert [alert.device for alert in watch.close().anomalies] == ["ip:ws2"], "another device is another story"
+
+    def test_a_theft_is_told_whatever_else_was(self, make: Maker, learnt: Learnt) -> None:
+        """A noisy scan must not hide it."""
+        at = learnt.end + 300
+        watch = Watch(learnt.knowledge).feed(*hour(make, learnt.end, *make.scan(at, "ip:ws1"), theft(make, at + 120)))
+        assert [alert.kind for alert in watch.close().anomalies] == ["anomaly-exfiltration"]
 
     def test_long_after_a_rules_alert_it_is_its_own(self, make: Maker, learnt: Learnt) -> None:
         at = learnt.end + 60

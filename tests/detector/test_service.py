@@ -193,18 +193,41 @@ def test_a_full_lesson_is_over(make: Maker, bus: Bus, state: Path, monkeypatch: 
     service.close()
 
 
-def test_a_lesson_that_cannot_be_used_is_not_kept(
-    make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """One clock years ahead would leave a file that no restart could load."""
+def test_one_clock_years_ahead_does_not_end_the_lesson(make: Maker, bus: Bus, state: Path) -> None:
     service = Service(config(), bus.reader())
     publish(bus, [*make.morning(20), make.flow(20 * 365 * 86400)])
     drain(service)
     assert service.learning
-    assert "is a clock wrong" in caplog.text
     assert not (state / "baseline.npz").exists()
     service.close()
-    Service(config(), bus.reader()).close()
+
+
+def test_a_restart_begins_the_lesson_again(make: Maker, bus: Bus, state: Path) -> None:
+    """Half a lesson must not be lost: the bus still has it."""
+    first = Service(config(), bus.reader())
+    publish(bus, make.morning(20))
+    seen = drain(first)
+    first.close()
+    second = Service(config(), bus.reader())
+    assert second.lag() == seen
+    second.close()
+
+
+def test_an_event_that_was_not_foreseen_does_not_end_the_service(
+    make: Maker, bus: Bus, state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service(config(), bus.reader())
+
+    def fail(event: Event) -> None:
+        raise RuntimeError(event.id)
+
+    monkeypatch.setattr(service.engine, "feed", fail)
+    publish(bus, [make.flow(), make.flow(1)])
+    assert drain(service) == 2
+    assert value(service, "nigrani_events_failed_total") == 2
+    assert caplog.text.count("could not be judged") == 1
+    monkeypatch.undo()
+    service.close()
 
 
 def test_refused_lines_are_counted_and_told_once(
@@ -236,12 +259,12 @@ def test_dropped_batches_are_counted(make: Maker, state: Path) -> None:
 
 
 def test_a_restart_goes_on_where_it_ended(make: Maker, bus: Bus, state: Path) -> None:
-    first = Service(config(), bus.reader())
+    first = Service(config(learn_minutes=0), bus.reader())
     publish(bus, [make.flow(n, "ip:ws0") for n in range(30)], 10)
     assert drain(first) == 30
     publish(bus, [make.flow(n, "ip:ws0") for n in range(30, 50)], 10)
     first.close()
-    second = Service(config(), bus.reader())
+    second = Service(config(learn_minutes=0), bus.reader())
     assert second.lag() == 20
     assert drain(second) == 20
     assert drain(second) == 0
@@ -250,7 +273,7 @@ def test_a_restart_goes_on_where_it_ended(make: Maker, bus: Bus, state: Path) ->
 
 def test_a_restart_keeps_what_was_alerted(make: Maker, bus: Bus, state: Path) -> None:
     for host in ("ip:ws0", "ip:ws1"):
-        service = Service(config(), bus.reader())
+        service = Service(config(learn_minutes=0), bus.reader())
         publish(bus, make.scan(host=host))
         drain(service)
         service.close()

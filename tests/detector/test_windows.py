@@ -8,7 +8,7 @@ import pytest
 
 from detector import windows as module
 from detector.features import WINDOW
-from detector.windows import AHEAD, BELIEVED, LAST, LATENESS, Windows
+from detector.windows import AHEAD, BEHIND, BELIEVED, LAST, LATENESS, Windows
 
 START = 1_772_438_400
 """A full minute in 2026."""
@@ -143,3 +143,16 @@ def test_the_same_events_open_and_close_the_same_windows() -> None:
         return [*told, closed(windows, everything=True), windows.late, windows.ahead]
 
     assert story() == story()
+
+
+def test_a_wrong_clock_does_not_blind_for_long() -> None:
+    """A row of believed events from the future must not make everything after it late for ever."""
+    windows = Windows()
+    windows.at("a", 1_000_000.0)
+    for number in range(BELIEVED + 1):
+        windows.at("liar", 2_000_000.0 + number)
+    assert windows.now > 1_999_999
+    taken = [windows.at("a", 1_000_100.0 + number) for number in range(BEHIND + 2)]
+    assert [window is None for window in taken[:BEHIND]] == [True] * BEHIND
+    assert taken[-1] is not None
+    assert windows.late == BEHIND

@@ -42,7 +42,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert (left.value.code, capsys.readouterr().out) == (0, f"nigrani {__version__}\n")
 
 
-@pytest.mark.parametrize("words", [[], ["agent"], ["watch"], ["agent", "fly"], ["agent", "replay"], ["agent", "replay", "--fly", "x"]])
+@pytest.mark.parametrize(
+    "words", [[], ["agent"], ["watch"], ["agent", "fly"], ["agent", "replay"], ["agent", "replay", "--fly", "x"]]
+)
 def test_what_is_no_command_is_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(words)
@@ -87,7 +89,7 @@ def test_errors_have_one_line_and_a_code(
     assert capsys.readouterr() == ("", told)
 
 
-def test_a_faults_in_the_program_is_not_hidden(verb: Callable[[Callable[[], int]], int]) -> None:
+def test_a_fault_in_the_program_is_not_hidden(verb: Callable[[Callable[[], int]], int]) -> None:
     with pytest.raises(ZeroDivisionError):
         verb(fail(ZeroDivisionError()))
 
@@ -114,7 +116,10 @@ def test_options_reach_the_verb(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_itself_loads_little() -> None:
-    script = "import sys, nigrani.cli as c; c.parser(); print(sorted({'agent', 'detector', 'msgspec', 'yaml'} & set(sys.modules)))"
+    script = (
+        "import sys, nigrani.cli as c; c.parser(); heavy = {'agent', 'detector', 'msgspec', 'yaml'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=True
     )

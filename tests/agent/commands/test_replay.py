@@ -17,13 +17,11 @@ from tests.agent.packets import ROOT, START, datagram, frame, pcap, talk
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a capture, a log and, once something has run, a site key."""
-    packets = [*talk("> S", "< SA", "> A", "> PA 100", "> FA", "< FA"), frame(datagram(("10.0.0.1", 1), ("10.0.0.2", 2)), 40)]
+    packets = talk("> S", "< SA", "> A", "> PA 100", "> FA", "< FA")
+    packets.append(frame(datagram(("10.0.0.1", 1), ("10.0.0.2", 2)), 40))
     (tmp_path / "morning.pcap").write_bytes(pcap(packets))
-    (tmp_path / "ai.log").write_text(
-        "".join(
-            json.dumps({"msec": START / 1e6 + second, "client": "10.0.0.1", "uri": "/infer/lung"}) + "\n" for second in (-1, 20, 60)
-        )
-    )
+    lines = [{"msec": START / 1e6 + second, "client": "10.0.0.1", "uri": "/infer/lung"} for second in (-1, 20, 60)]
+    (tmp_path / "ai.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return tmp_path
 
 
@@ -71,7 +69,10 @@ def test_inputs_that_cannot_be_read(folder: Path) -> None:
     told = done.stderr.decode().splitlines()
     assert [line.split(": ")[:2] for line in told] == [["nigrani", name] for name in ("missing", "empty", ".", "foreign")]
     assert [line.split(": ")[2].split(";")[0] for line in told] == [
-        "No such file or directory", "is empty", "is a folder", "neither a capture (pcap, pcapng) nor a log that the agent knows (AI gateway JSON)"
+        "No such file or directory",
+        "is empty",
+        "is a folder",
+        "neither a capture (pcap, pcapng) nor a log that the agent knows (AI gateway JSON)",
     ]
     done = nigrani(folder, "missing", "morning.pcap")
     assert (done.returncode, datasets(done.stdout)) == (1, ["network.flow"] * 2)
@@ -94,7 +95,7 @@ def test_an_output_that_cannot_be_written(folder: Path, target: str) -> None:
 
 
 def test_standard_output_that_cannot_be_written(folder: Path) -> None:
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = nigrani(folder, "morning.pcap", stdout=full)
     assert done.returncode == 1
     assert b"No space left" in done.stderr

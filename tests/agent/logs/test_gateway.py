@@ -13,7 +13,8 @@ from agent.protocol import Fact
 from nigrani.stream.events import AiInference
 
 LINE: dict[str, Any] = {
-    "msec": 1_700_000_000.123456, "client": "10.0.0.9", "uri": "/v2/models/lung-nodule/infer", "method": "POST", "status": 200,
+    "msec": 1_700_000_000.123456, "client": "10.0.0.9", "uri": "/v2/models/lung-nodule/infer", "method": "POST",
+    "status": 200,
     "cn": "CN=reader7", "key": "k1", "req_bytes": 524_288, "resp_bytes": 300, "dur": 0.25, "up": "10.0.0.5:8000",
     "study": "1.2.840.1", "sk": "a1,b2,,c3", "c1": "0.93", "ent": "1.5",
 }
@@ -96,7 +97,9 @@ def test_no_upstream(up: str) -> None:
     assert "destination" not in parse(up=up).fields
 
 
-@pytest.mark.parametrize("change", [{"msec": 0}, {"msec": -1}, {"msec": 1 << 32}, {"msec": "1"}, {"client": None}, {"status": "x"}])
+@pytest.mark.parametrize(
+    "change", [{"msec": 0}, {"msec": -1}, {"msec": 1 << 32}, {"msec": "1"}, {"client": None}, {"status": "x"}]
+)
 def test_another_shape_is_a_value_error(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(**change)
@@ -107,7 +110,11 @@ def test_only_the_smallest_line_is_asked_for() -> None:
     assert (fact.fields["user"], fact.fields["sketch"], fact.fields["status"]) == ("", (), 0)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=20),
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=5), part, max_size=3),
+    max_leaves=5,
+)
 
 
 @given(st.dictionaries(st.sampled_from([*LINE]), JSON) | st.binary())

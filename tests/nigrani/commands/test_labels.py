@@ -69,7 +69,7 @@ def test_nothing_found(labels: Labels) -> None:
     assert labels.verdict() == [
         "port_scan            by laptop   NOT FOUND",
         "dns_tunnel           by ws1      NOT FOUND",
-        "0 alerts in 10 benign minutes that were not learnt from",
+        "0 alerts in 10 benign minutes that were not learnt from, 0 while learning",
     ]
 
 
@@ -83,7 +83,7 @@ def test_verdict(labels: Labels, state: Path) -> None:
     assert labels.verdict() == [
         "port_scan            by laptop   Port scan; Network sweep",
         "dns_tunnel           by ws1      DNS tunnel",
-        "1 alerts in 10 benign minutes that were not learnt from",
+        "1 alerts in 10 benign minutes that were not learnt from, 0 while learning",
     ]
 
 

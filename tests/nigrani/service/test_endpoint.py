@@ -36,7 +36,8 @@ def test_a_port_in_use_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    "listen", ["", "9464", ":9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:-1", "127.0.0.1:70000", "127.0.0.1:²"]
+    "listen",
+    ["", "9464", ":9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:-1", "127.0.0.1:70000", "127.0.0.1:²"],
 )
 def test_what_is_no_address_is_a_problem(listen: str) -> None:
     with pytest.raises(Problem, match="is not address:port"):
@@ -44,5 +45,5 @@ def test_what_is_no_address_is_a_problem(listen: str) -> None:
 
 
 def test_an_address_of_another_host_is_a_problem() -> None:
-    with pytest.raises(Problem, match="cannot serve metrics on 192.0.2.1:9464"):
+    with pytest.raises(Problem, match=r"cannot serve metrics on 192\.0\.2\.1:9464"):
         Endpoint(registry(), "192.0.2.1:9464")
