@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.errors import BaseError, CCompilerError
 
 HOT = ("agent/flow.py", "agent/meter.py", "agent/privacy.py", "agent/protocol.py")
 DATA = ("rules", "config")
@@ -32,12 +34,19 @@ def extensions() -> list[Extension]:
 
 
 class BuildExt(build_ext):
-    """One compilation a core."""
+    """One compilation a core; a module that cannot be compiled runs interpreted."""
 
     def initialize_options(self) -> None:
         """Set the default of --parallel."""
         super().initialize_options()
         self.parallel = os.cpu_count() or 1
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile one module, or say that it stays as it is."""
+        try:
+            super().build_extension(ext)
+        except (BaseError, CCompilerError, CalledProcessError, OSError) as error:
+            self.warn(f"{ext.name} is not compiled and runs interpreted: {error}")
 
 
 class BuildPy(build_py):

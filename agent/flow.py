@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """What the meter puts out: raw, for `privacy` alone to read."""
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Ends:
         "vlan",
     )
 
-    def __init__(  # noqa: PLR0913 - one row of the table, in its order
+    def __init__(  # noqa: PLR0913, PLR0917 - one row of the table, in its order
         self,
         number: int,
         kind: int,
@@ -78,7 +79,7 @@ class FlowRecord:
         "state",
     )
 
-    def __init__(  # noqa: PLR0913 - one row of the table, in its order
+    def __init__(  # noqa: PLR0913, PLR0917 - one row of the table, in its order
         self,
         ends: Ends,
         reason: str,

@@ -124,15 +124,16 @@ class Meter:
     empties it. `identify(transport, payload, source port, destination port)` gives a new Parser or None.
     """
 
-    table: cython.ulonglong[:]
-    heads: cython.uint[:]
-    wheel: cython.uint[:]
-    pieces: cython.ulonglong[:]
-    buf: cython.uchar[:]
+    table: cython.ulonglong[::1]
+    heads: cython.uint[::1]
+    wheel: cython.uint[::1]
+    pieces: cython.ulonglong[::1]
+    buf: cython.uchar[::1]
     view: memoryview
     out: list[Any]
-    parsers: dict[int, Parser]
-    ends: dict[int, Ends]
+    parsers: list[Parser | None]
+    ends: list[Ends | None]
+    parsing: cython.Py_ssize_t
     free: list[int]
     identify: Callable[[str, bytes, int, int], Parser | None]
     rows: cython.Py_ssize_t
@@ -188,8 +189,9 @@ class Meter:
         self.seed = int.from_bytes(os.urandom(4), "little") >> 1
         self.free = []
         self.out = []
-        self.parsers = {}
-        self.ends = {}
+        self.parsers = [None]  # of each row, as far as rows were handed out
+        self.ends = [None]
+        self.parsing = 0
         self.identify = identify
         self.max_parsers = max_parsers
         self.second = self.number = 0
@@ -304,7 +306,7 @@ class Meter:
         for index in range(1, self.top + 1):
             row = index * ROW
             if self.table[row + META] != 0:
-                live.append((int(self.table[row + NUMBER]), int(row)))
+                live.append((self.table[row + NUMBER], row))
         live.sort()
         for _, at in live:
             self._emit(at, END)
@@ -313,20 +315,33 @@ class Meter:
     @cython.cfunc
     @cython.inline
     @cython.exceptval(-1, check=True)
+    def _check(self, at: cython.Py_ssize_t, width: cython.Py_ssize_t) -> cython.int:
+        """One look at the bounds for a whole number: four would be half of a packet's cost."""
+        if at < 0 or at > self.buf.shape[0] - width:
+            raise IndexError("outside the buffer")
+        return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.boundscheck(False)
+    @cython.exceptval(-1, check=True)
     def _u16(self, at: cython.Py_ssize_t) -> cython.uint:
         value: cython.uint
         if not cython.compiled:
             return _BIG16(self.buf, at)[0]
+        self._check(at, 2)
         value = self.buf[at]
         return (value << 8) | self.buf[at + 1]
 
     @cython.cfunc
     @cython.inline
+    @cython.boundscheck(False)
     @cython.exceptval(0, check=True)
     def _u32(self, at: cython.Py_ssize_t) -> cython.ulonglong:
-        value: cython.ulonglong
+        value: cython.uint
         if not cython.compiled:
             return _BIG32(self.buf, at)[0]
+        self._check(at, 4)
         value = self.buf[at]
         value = (value << 8) | self.buf[at + 1]
         value = (value << 8) | self.buf[at + 2]
@@ -334,11 +349,13 @@ class Meter:
 
     @cython.cfunc
     @cython.inline
+    @cython.boundscheck(False)
     @cython.exceptval(0, check=True)
     def _l32(self, at: cython.Py_ssize_t) -> cython.ulonglong:
-        value: cython.ulonglong
+        value: cython.uint
         if not cython.compiled:
             return _LITTLE32(self.buf, at)[0]
+        self._check(at, 4)
         value = self.buf[at + 3]
         value = (value << 8) | self.buf[at + 2]
         value = (value << 8) | self.buf[at + 1]
@@ -355,6 +372,17 @@ class Meter:
     @cython.exceptval(0, check=True)
     def _u64(self, at: cython.Py_ssize_t) -> cython.ulonglong:
         return (self._u32(at) << 32) | self._u32(at + 4)
+
+    @cython.cfunc
+    @cython.inline
+    def _bytes(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
+        """Copy the bytes at…end − 1, at least one."""
+        first: cython.p_uchar
+        if not cython.compiled:
+            return bytes(self.view[at:end])
+        self._check(at, end - at)
+        first = cython.address(self.buf[at])
+        return first[: end - at]
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
@@ -800,6 +828,8 @@ class Meter:
         else:
             index = self.used + 1
             self.top = index
+            self.parsers.append(None)
+            self.ends.append(None)
             if not cython.compiled:
                 self.table.extend([0] * 64)
         self.used += 1
@@ -905,10 +935,12 @@ class Meter:
         base: cython.Py_ssize_t = row + SIDE + side * WIDTH
         ahead: cython.ulonglong
         skip: cython.ulonglong
-        parser: Parser
+        parser: Parser | None
         if self.table[row + LOOK] != ACTIVE and not self._recognise(row, side, at, end, protocol):
             return 0
-        parser = self.parsers[row]
+        parser = self.parsers[row // ROW]
+        if parser is None:
+            return 0
         if protocol == TCP:
             skip = self.table[base + SKIP]
             if self.table[base + WANTED] != 0:
@@ -925,7 +957,7 @@ class Meter:
                         skip -= ahead
                     else:
                         skip = 0
-                        parser.gap(int(side))
+                        parser.gap(side)
             self.table[base + WANTED] = ((sequence + length) & M32) | ONE32
             if skip >= length:
                 self.table[base + SKIP] = skip - length
@@ -934,9 +966,9 @@ class Meter:
             at += skip
             length -= skip
             if at >= end:
-                parser.gap(int(side))
+                parser.gap(side)
                 return 0
-        return self._parse(row, base, side, parser, bytes(self.view[at:end]), length)
+        return self._parse(row, base, side, parser, self._bytes(at, end), length)
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
@@ -944,7 +976,7 @@ class Meter:
                payload: bytes, length: cython.ulonglong) -> cython.int:
         skip: cython.longlong
         try:
-            skip = parser.data(int(side), payload, int(length), int(self.when))
+            skip = parser.data(side, payload, length, self.when)
         except ValueError:
             skip = -1
             self.gave_up += 1
@@ -970,7 +1002,7 @@ class Meter:
         if protocol not in {6, 17}:
             self.table[row + LOOK] = 0
             return False
-        if len(self.parsers) >= self.max_parsers:
+        if self.parsing >= self.max_parsers:
             self.unparsed += 1
             self.table[row + LOOK] = 0
             return False
@@ -978,10 +1010,11 @@ class Meter:
         theirs = (meta >> 16) & 0xFFFF
         if side ^ self.table[row + FLIPPED]:
             mine, theirs = theirs, mine
-        parser = self.identify("tcp" if protocol == TCP else "udp", bytes(self.view[at:end]), int(mine), int(theirs))
+        parser = self.identify("tcp" if protocol == TCP else "udp", self._bytes(at, end), mine, theirs)
         if parser is None:
             return False
-        self.parsers[row] = parser
+        self.parsers[row // ROW] = parser
+        self.parsing += 1
         self.table[row + LOOK] = ACTIVE
         return True
 
@@ -996,14 +1029,15 @@ class Meter:
     @cython.cfunc
     def _ends(self, row: cython.Py_ssize_t) -> Ends:
         """The flow's identity, made once a flow."""
-        ends: Ends | None = self.ends.get(row)
+        ends: Ends | None = self.ends[row // ROW]
         if ends is None:
             ends = self._make_ends(row)
-            self.ends[row] = ends
+            self.ends[row // ROW] = ends
         return ends
 
     @cython.cfunc
     def _make_ends(self, row: cython.Py_ssize_t) -> Ends:
+        ends: Ends
         meta: cython.ulonglong = self.table[row + META]
         kind: cython.ulonglong = meta & 0xFF
         a: cython.Py_ssize_t = A_HI
@@ -1015,28 +1049,29 @@ class Meter:
             mine, theirs = theirs, mine
         if kind == 1:
             mine = theirs = 0
-        return Ends(
-            int(self.table[row + NUMBER]),
-            int(kind),
-            int((meta >> 8) & 0xFF),
-            0 if kind == 1 else int(self.table[row + a]),
-            int(self.table[row + a + 1]),
-            int(self.table[row + b]),
-            int(self.table[row + b + 1]),
-            int(mine),
-            int(theirs),
-            int(self.table[row + VLAN]),
-            int(self.table[row + MAC]),
-            int(self.table[row + MAC + 1]),
-        )
+        ends = Ends.__new__(Ends)
+        ends.number = self.table[row + NUMBER]
+        ends.kind = kind
+        ends.protocol = (meta >> 8) & 0xFF
+        ends.source_hi = 0 if kind == 1 else self.table[row + a]
+        ends.source_lo = self.table[row + a + 1]
+        ends.destination_hi = self.table[row + b]
+        ends.destination_lo = self.table[row + b + 1]
+        ends.source_port = mine
+        ends.destination_port = theirs
+        ends.vlan = self.table[row + VLAN]
+        ends.source_mac = self.table[row + MAC]
+        ends.destination_mac = self.table[row + MAC + 1]
+        ends.private = None
+        return ends
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
     def _emit(self, row: cython.Py_ssize_t, reason: cython.int) -> cython.int:
         """Put out the record so far, and what its parser counted."""
         base: cython.Py_ssize_t = row + SIDE
-        parser: Parser | None = self.parsers.get(row)
-        ends: Ends
+        parser: Parser | None = self.parsers[row // ROW]
+        record: FlowRecord
         if parser is not None:
             if parser.overflow:
                 self.overflow += parser.overflow
@@ -1046,42 +1081,39 @@ class Meter:
                 self._tell(row, repeats)
         if self.table[base + PACKETS] == 0 and self.table[base + WIDTH + PACKETS] == 0:
             return 0
-        ends = self._ends(row)
-        self.out.append(
-            FlowRecord(
-                ends,
-                REASONS[reason],
-                "" if parser is None else parser.name,
-                int(self.table[row + PART]),
-                int(self.table[row + BEGIN]),
-                int(self.table[row + START]),
-                int(self.table[row + LAST]),
-                int(self.table[row + FIRST]),
-                self._state(row) if (self.table[row + META] >> 8) & 0xFF == TCP else "",
-                self._side(base),
-                self._side(base + WIDTH),
-                int(self.table[row + ARP]),
-                int(self.table[row + ARP + 1]),
-                int(self.table[row + ARP + 2]),
-            )
-        )
+        record = FlowRecord.__new__(FlowRecord)  # filled in place: its call with fourteen arguments costs more than the rest
+        record.ends = self._ends(row)
+        record.reason = REASONS[reason]
+        record.protocol = "" if parser is None else parser.name
+        record.part = self.table[row + PART]
+        record.begin = self.table[row + BEGIN]
+        record.start = self.table[row + START]
+        record.last = self.table[row + LAST]
+        record.first = self.table[row + FIRST]
+        record.state = self._state(row) if (self.table[row + META] >> 8) & 0xFF == TCP else ""
+        record.source = self._side(base)
+        record.destination = self._side(base + WIDTH)
+        record.requests = self.table[row + ARP]
+        record.replies = self.table[row + ARP + 1]
+        record.gratuitous = self.table[row + ARP + 2]
+        self.out.append(record)
         return 0
 
     @cython.cfunc
     def _side(self, base: cython.Py_ssize_t) -> tuple[int, ...]:
         return (
-            int(self.table[base + PACKETS]),
-            int(self.table[base + BYTES]),
-            int(self.table[base + PAYLOAD]),
-            int(self.table[base + FLAGS]),
-            int(self.table[base + AGAIN]),
-            int(self.table[base + SMALLEST]),
-            int(self.table[base + LARGEST]),
-            int(self.table[base + SQUARES] & M64),
-            int(self.table[base + GAP_MIN]),
-            int(self.table[base + GAP_MAX]),
-            int(self.table[base + GAP_SUM]),
-            int(self.table[base + GAP_SQUARES] & M64),  # absurd times overflow, in either form alike
+            self.table[base + PACKETS],
+            self.table[base + BYTES],
+            self.table[base + PAYLOAD],
+            self.table[base + FLAGS],
+            self.table[base + AGAIN],
+            self.table[base + SMALLEST],
+            self.table[base + LARGEST],
+            self.table[base + SQUARES] & M64,
+            self.table[base + GAP_MIN],
+            self.table[base + GAP_MAX],
+            self.table[base + GAP_SUM],
+            self.table[base + GAP_SQUARES] & M64,  # absurd times overflow, in either form alike
         )
 
     @cython.cfunc
@@ -1203,7 +1235,7 @@ class Meter:
         self.table[row + ARP] = self.table[row + ARP + 1] = self.table[row + ARP + 2] = 0
         self.table[row + PART] += 1
         self.table[row + START] = 0
-        if self.table[row + LOOK] != ACTIVE and row not in self.parsers:
+        if self.table[row + LOOK] != ACTIVE and self.parsers[row // ROW] is None:
             self.table[row + LOOK] = LOOKS
         return 0
 
@@ -1258,8 +1290,10 @@ class Meter:
             self.table[walk * ROW + CHAIN] = self.table[row + CHAIN]
         self._unschedule(row)
         self.table[row + META] = 0
-        self.parsers.pop(row, None)
-        self.ends.pop(row, None)
+        if self.parsers[index] is not None:
+            self.parsing -= 1
+            self.parsers[index] = None
+        self.ends[index] = None
         self.used -= 1
         self.free.append(index)
         return 0
@@ -1273,7 +1307,7 @@ class Meter:
         silent: list[tuple[int, int, int]] = []
         for index in range(1, self.rows + 1):
             row = index * ROW
-            silent.append((int(self.table[row + LAST]), int(self.table[row + NUMBER]), int(row)))
+            silent.append((self.table[row + LAST], self.table[row + NUMBER], row))
         silent.sort()
         for _, _, at in silent[: max(1, self.rows // 16)]:
             self._emit(at, EVICTED)

@@ -25,6 +25,11 @@ def cast(_kind: object, value: _T) -> _T:
     return value
 
 
+def address(_place: object) -> Any:
+    """Never called when interpreted: no variable has an address."""
+    raise NotImplementedError
+
+
 def declare(_kind: object = None, value: object = None, **_kwargs: object) -> Any:
     """The value itself."""
     return value
@@ -36,4 +41,4 @@ def _directive(*_args: object, **_kwargs: object) -> Any:
 
 boundscheck = wraparound = cdivision = nonecheck = locals = returns = _directive  # noqa: A001 - Cython's own name
 
-Py_ssize_t = uchar = ushort = uint = int = long = longlong = ulonglong = bint = double = const = object  # noqa: A001 - Cython's own names
+Py_ssize_t = p_uchar = uchar = ushort = uint = int = long = longlong = ulonglong = bint = double = const = object  # noqa: A001 - Cython's own names

@@ -23,7 +23,7 @@ from nigrani.stream.event import Event
 if TYPE_CHECKING:
     from nigrani.stream.bus import Reader
 
-POLL = 64
+POLL = 16
 """Records of the bus read at once."""
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Service:
         return self._lesson is not None
 
     def step(self, timeout: float = 0.0) -> int:
-        """Read what the bus has, at most 64 records; returns how many events that was."""
+        """Read what the bus has, at most 16 records; returns how many events that was."""
         batches = self._reader.poll(POLL, timeout)
         count = 0
         for batch in batches:

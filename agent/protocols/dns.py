@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """DNS over UDP and TCP, multicast DNS and LLMNR (RFC 1035 §4, RFC 6762, RFC 4795): questions and answer codes."""
 
 from __future__ import annotations
@@ -5,12 +6,7 @@ from __future__ import annotations
 from itertools import pairwise
 from math import log2
 
-try:
-    import cython
-except ModuleNotFoundError:
-    from agent import pure as cython
-
-from agent.protocol import Framer, Parser
+from agent.protocol import Framer, Octets, Parser
 
 HEADER = 12
 LONGEST_NAME = 255
@@ -124,21 +120,21 @@ def _is_stream(payload: bytes) -> bool:
     return (payload[4] >= 0x80 or not payload[5] & 15) and _is_message(payload, 2)
 
 
-def _is_message(payload: bytes, at: cython.Py_ssize_t) -> bool:
+def _is_message(payload: bytes, at: int) -> bool:
     """Whether at `at` is a header with a known opcode, and a question if it is to be one (RFC 1035 §4.1.1)."""
     if len(payload) < at + HEADER or payload[at + 2] >> 3 & 15 > 6:
         return False
-    questions: cython.int = payload[at + 4] << 8 | payload[at + 5]
+    questions = payload[at + 4] << 8 | payload[at + 5]
     if payload[at + 6] >= 16:
         return False
     if not questions:  # an mDNS answer, or a refusal that repeats nothing
         return bool(payload[at + 2] & 0x80 and (payload[at + 6] or payload[at + 7] or payload[at + 3] & 15))
-    return bool(questions <= 255) and _name_end(payload, at + HEADER) != 0
+    return questions <= 255 and _name_end(payload, at + HEADER) != 0
 
 
 def _is_plain(payload: bytes, at: int) -> bool:
     """Whether the header at `at` has one question, whole and of a class in use (RFC 1035 §3.2.4, RFC 6762 §5.4)."""
-    if payload[at + 4 : at + 6] != b"\0\1" or not _is_message(payload, at):
+    if len(payload) < at + 6 or payload[at + 4] or payload[at + 5] != 1 or not _is_message(payload, at):
         return False
     end = _name_end(payload, at + HEADER)
     return end + 4 <= len(payload) and not payload[end + 2] & 0x7F and payload[end + 3] in (1, 3, 255)
@@ -157,24 +153,23 @@ def _is_common(payload: bytes, at: int) -> bool:
     return _HOST_CHARACTERS.issuperset(str(_question(payload, at + HEADER)["question"]))
 
 
-def _name_end(payload: bytes, at: cython.Py_ssize_t) -> int:
+def _name_end(payload: bytes, at: int) -> int:
     """Where the name at `at` ends, at the latest where the capture does; 0 where it is no name (RFC 1035 §3.1).
 
     A compression pointer (§4.1.4) ends it: nothing stands before the first question that one could point to.
     """
-    position: cython.Py_ssize_t = at
-    captured: cython.Py_ssize_t = len(payload)
-    size: cython.int
+    position = at
+    captured = len(payload)
     while position < captured:
         size = payload[position]
         if size >= 0xC0:
-            return int(min(position + 2, captured))
+            return min(position + 2, captured)
         position += 1 + size
         if size > 63 or position - at > LONGEST_NAME:
             return 0
         if not size:
-            return int(position)
-    return int(captured)
+            return position
+    return captured
 
 
 def _question(message: bytes, at: int) -> dict[str, object]:
@@ -182,7 +177,7 @@ def _question(message: bytes, at: int) -> dict[str, object]:
     if at >= len(message):
         return {}
     end = _name_end(message, at)
-    wire = message[at : end + 2]
+    wire = Octets.part(message, at, end + 2)
     fields = _questions.get(wire)
     if fields is None:
         fields = _measure(message[at:end])
@@ -198,9 +193,8 @@ def _question(message: bytes, at: int) -> dict[str, object]:
 def _measure(wire: bytes) -> dict[str, object]:
     """Tell what a name on the wire is like; of one that the capture cut, as much as was captured."""
     labels: list[bytes] = []
-    longest: cython.int = 0
-    position: cython.Py_ssize_t = 0
-    size: cython.int
+    longest = 0
+    position = 0
     while position < len(wire):
         size = wire[position]
         if not size or size > 63:
@@ -208,14 +202,14 @@ def _measure(wire: bytes) -> dict[str, object]:
         labels.append(wire[position + 1 : position + 1 + size].replace(b".", b"\\."))
         longest = max(longest, size)
         position += 1 + size
-    name: bytes = b".".join(labels).lower()
+    name = b".".join(labels).lower()
     if not name:
         return {"question": "."}
     fields: dict[str, object] = {
         "question": name.decode("latin-1"),
         "name_length": len(name),
         "labels": len(labels),
-        "longest_label": int(longest),
+        "longest_label": longest,
     }
     digits = len(name) - len(name.translate(None, b"0123456789"))
     if digits:
@@ -228,10 +222,9 @@ def _measure(wire: bytes) -> dict[str, object]:
 
 def _entropy(name: bytes) -> int:
     """Shannon's entropy of the characters, log2(n) − Σ count · log2(count) / n, in thousandths of a bit."""
-    counts: bytearray = bytearray(256)
-    uneven: cython.double = 0.0
-    byte: cython.uchar
+    counts = bytearray(256)
+    uneven = 0.0
     for byte in name:
         uneven += _STEPS[counts[byte]]
         counts[byte] += 1
-    return round(1000 * (log2(len(name)) - float(uneven) / len(name)))
+    return round(1000 * (log2(len(name)) - uneven / len(name)))

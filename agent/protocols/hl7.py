@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """HL7 v2 over MLLP (HL7 v2.x chapter 2, MLLP release 2): which message, between which applications, and its answer.
 
 Of each message the first bytes are kept, and of these only MSH and MSA are read, with the separators that MSH tells. In
@@ -6,12 +7,7 @@ the rest nothing is looked for but the end block.
 
 from __future__ import annotations
 
-from agent.protocol import Fact, Parser
-
-try:
-    import cython
-except ModuleNotFoundError:
-    from agent import pure as cython
+from agent.protocol import Fact, Octets, Parser
 
 _START = 0x0B
 _END = b"\x1c"
@@ -54,13 +50,13 @@ def application(value: bytes) -> str:
 
 def answer_code(kept: bytes, end: int) -> bytes:
     """Find MSA-1 behind the segment that ends here: MSA follows MSH, but for SFT and UAC (HL7 v2.x §2.13.1)."""
-    position: cython.Py_ssize_t = end + 1
+    position = end + 1
     while position > 0:
-        if kept[position : position + 1] == b"\n":
+        if position < len(kept) and kept[position] == 0x0A:
             position += 1
-        name = kept[position : position + 3]
+        name = Octets.part(kept, position, position + 3)
         if name == b"MSA":
-            return kept[position + 4 : position + 6]
+            return Octets.part(kept, position + 4, position + 6)
         if name not in _BEFORE_MSA:
             break
         position = kept.find(b"\r", position) + 1
@@ -83,25 +79,19 @@ def describe(direction: int, msh: list[bytes], answer: bytes) -> dict[str, objec
     return {name: value for name, value in fields.items() if value}
 
 
-@cython.cclass
 class _Side:
     """One direction: the message that is open in it, if any."""
 
     __slots__ = ("cut", "kept", "lost", "size")
 
-    kept: bytes
-    size: cython.longlong
-    """Bytes of the open message so far; 0 where none is open."""
-    cut: cython.bint
-    """Bytes of the open message were not captured: its end may have been among them."""
-    lost: cython.bint
-    """The stream was joined in its middle, or bytes between messages were not captured."""
-
     def __init__(self) -> None:
         self.kept = b""
         self.size = 0
+        """Bytes of the open message so far; 0 where none is open."""
         self.cut = False
+        """Bytes of the open message were not captured: its end may have been among them."""
         self.lost = True
+        """The stream was joined in its middle, or bytes between messages were not captured."""
 
 
 class Hl7(Parser):
@@ -131,11 +121,10 @@ class Hl7(Parser):
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """See `Parser.data`."""
-        position: cython.Py_ssize_t = 0
-        captured: cython.Py_ssize_t = len(payload)
-        stop: cython.Py_ssize_t
-        side: _Side = self._sides[direction]
-        other: _Side = self._sides[1 - direction]
+        position = 0
+        captured = len(payload)
+        side = self._sides[direction]
+        other = self._sides[1 - direction]
         self._when = when
         if other.cut:
             self._close(1 - direction)
@@ -148,10 +137,10 @@ class Hl7(Parser):
                     break
             stop = payload.find(_END, position)
             if stop < 0:
-                self._keep(side, payload[position : position + _KEPT], length - position)
+                self._keep(side, Octets.part(payload, position, position + _KEPT), length - position)
                 side.cut = side.size > 0 and (side.cut or length > captured)
                 break
-            kept = payload[position : stop if stop - position < _KEPT else position + _KEPT]
+            kept = Octets.part(payload, position, min(stop, position + _KEPT))
             size = stop - position + _FRAMING
             if side.size:
                 self._keep(side, kept, 0)
@@ -166,19 +155,18 @@ class Hl7(Parser):
 
     def gap(self, direction: int) -> None:
         """See `Parser.gap`; a message that is open may have ended in the gap."""
-        side: _Side = self._sides[direction]
+        side = self._sides[direction]
         side.cut = side.size > 0
         side.lost = True
 
     def cut(self) -> list[Fact]:
         """See `Parser.cut`; a message whose end the snap length cut off is told at last."""
-        side: _Side
         fresh, self.fresh = self.fresh, []
         for direction, side in enumerate(self._sides):
             if side.cut:
                 self._close(direction)
         late, self.fresh = self.fresh, fresh
-        return late + super().cut()
+        return late + Parser.cut(self)
 
     def _start(self, side: _Side, payload: bytes, position: int) -> int:
         """Find the next start block; the payload's end where there is none."""
@@ -196,12 +184,12 @@ class Hl7(Parser):
             if self._strays > _STRAYS:
                 raise ValueError("no message in sight")
 
-    def _keep(self, side: _Side, piece: bytes, length: int) -> None:
+    def _keep(self, side: _Side, part: bytes, length: int) -> None:
         """Open a message or add to the open one; drop what cannot be a message."""
         side.size += length
         if side.cut or len(side.kept) == _KEPT:
             return
-        side.kept += piece[: _KEPT - len(side.kept)]
+        side.kept += Octets.part(part, 0, _KEPT - len(side.kept))
         if len(side.kept) >= 4 and not side.kept.startswith(_HEADERS) and side.kept[:2] not in _COMMITS:
             side.kept = b""
             side.size = 0
@@ -209,7 +197,7 @@ class Hl7(Parser):
 
     def _close(self, direction: int) -> None:
         """End a message whose last bytes were not captured."""
-        side: _Side = self._sides[direction]
+        side = self._sides[direction]
         side.lost = True
         self._end(direction, side, side.kept, side.size)
 
@@ -228,8 +216,7 @@ class Hl7(Parser):
 
     def _read(self, direction: int, kept: bytes, cut: bool) -> dict[str, object] | None:
         """Read MSH and MSA; None where there is no MSH. `cut`: the kept bytes may end within a field."""
-        begin: cython.Py_ssize_t = 1
-        end: cython.Py_ssize_t
+        begin = 1
         answer = b""
         if not kept.startswith(_HEADERS[0]):
             if kept in _COMMITS:
@@ -237,7 +224,7 @@ class Hl7(Parser):
             begin = kept.find(b"\rMSH") + 1 if kept.startswith(_HEADERS) else 0
         if begin == 0 or len(kept) < begin + 4 or not _IS_SEPARATOR[kept[begin + 3]]:
             return None
-        separator = kept[begin + 3 : begin + 4]
+        separator = Octets.part(kept, begin + 3, begin + 4)
         end = kept.find(b"\r", begin)
         if end < 0:
             end = kept.find(b"\n", begin)
@@ -245,7 +232,7 @@ class Hl7(Parser):
             end = kept.rfind(separator) if cut else len(kept)
         else:
             answer = answer_code(kept, end)
-        msh = kept[begin:end].split(separator, 12)
+        msh = Octets.part(kept, begin, end).split(separator, 12)
         if len(msh) < 12:
             msh += [b""] * (12 - len(msh))
         key = (direction, msh[1], msh[2], msh[4], msh[8], msh[11], answer)

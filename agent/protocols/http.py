@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """HTTP/1.x (RFC 9110, RFC 9112) and FHIR in it: what was asked, how it was answered; never a path, a query or a body.
 
 A head is held until it is whole, 4 KB of it at most; bodies are passed over by their declared length, chunk by chunk
@@ -9,13 +10,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from agent.protocol import DONE, Fact, Parser
+from agent.protocol import DONE, Fact, Octets, Parser
 from agent.protocols.fhir import SURE, Interaction, interaction
-
-try:
-    import cython
-except ModuleNotFoundError:
-    from agent import pure as cython
 
 _KEPT_HEAD = 4096
 _KEPT_LINES = 100
@@ -51,7 +47,6 @@ _PRINTABLE = bytes(range(0x20, 0x7F))
 _HEXADECIMAL = b"0123456789abcdefABCDEF"
 
 
-@cython.cclass
 class Head:
     """A request's or a response's head, as far as it is of interest; `status` is 0 for a request."""
 
@@ -59,31 +54,20 @@ class Head:
         "authorization", "chunked", "client", "fhir", "interaction", "length", "media", "method", "status", "told",
     )  # fmt: skip
 
-    method: str
-    interaction: Interaction | None
-    status: cython.int
-    length: cython.longlong
-    """Content-Length, or -1."""
-    chunked: cython.bint
-    media: str
-    fhir: cython.bint
-    """Whether a media type names FHIR."""
-    authorization: str
-    client: str
-    told: cython.bint
-    """Whether it was told as unanswered already."""
-
     def __init__(self) -> None:
         self.method = ""
-        self.interaction = None
+        self.interaction: Interaction | None = None
         self.status = 0
         self.length = -1
+        """Content-Length, or -1."""
         self.chunked = False
         self.media = ""
         self.fhir = False
+        """Whether a media type names FHIR."""
         self.authorization = ""
         self.client = ""
         self.told = False
+        """Whether it was told as unanswered already."""
 
 
 def starts(payload: bytes) -> bool:
@@ -123,12 +107,8 @@ def read_head(head: Head, lines: list[bytes]) -> int:
 
     The last of the lines may be cut. Raises ValueError where the first is neither a request line nor a status line.
     """
-    line: bytes
-    size: cython.Py_ssize_t
-    length: cython.Py_ssize_t = 0
-    colon: cython.Py_ssize_t
-    letter: cython.int
-    left: cython.Py_ssize_t = len(lines)
+    length = 0
+    left = len(lines)
     for line in lines:
         size = len(line)
         left -= 1
@@ -137,7 +117,7 @@ def read_head(head: Head, lines: list[bytes]) -> int:
         elif left == 0:
             break
         elif size <= 1 and (size == 0 or line[0] == 0x0D):
-            return int(length + size + 1)
+            return length + size + 1
         else:
             letter = line[0] | 0x20
             colon = 0
@@ -150,7 +130,7 @@ def read_head(head: Head, lines: list[bytes]) -> int:
             elif letter == 0x74:  # t: transfer-encoding
                 colon = 17
             if 0 < colon < size and line[colon] == 0x3A:
-                _field(head, line[:colon].lower(), line[colon + 1 : colon + _KEPT_VALUE].strip())
+                _field(head, Octets.part(line, 0, colon).lower(), Octets.part(line, colon + 1, colon + _KEPT_VALUE).strip())
         length += size + 1
     return 0
 
@@ -194,17 +174,10 @@ def _field(head: Head, name: bytes, value: bytes) -> None:
         head.chunked = value.lower().endswith(b"chunked")
 
 
-@cython.cclass
 class _Side:
     """One direction's stream."""
 
     __slots__ = ("held", "lost", "proven", "state", "strays")
-
-    held: bytes
-    lost: cython.bint
-    proven: cython.bint
-    state: cython.int
-    strays: cython.int
 
     def __init__(self) -> None:
         self.held = b""
@@ -257,9 +230,9 @@ class Http(Parser):
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """See `Parser.data`."""
-        position: cython.Py_ssize_t = 0
-        captured: cython.Py_ssize_t = len(payload)
-        side: _Side = self._sides[direction]
+        position = 0
+        captured = len(payload)
+        side = self._sides[direction]
         self._when = when
         if self._unanswered:
             self._tell_unanswered()
@@ -282,19 +255,19 @@ class Http(Parser):
 
     def gap(self, direction: int) -> None:
         """See `Parser.gap`."""
-        self._sides[direction].lose()
+        side = self._sides[direction]
+        side.lose()
         self._unanswered = self._unanswered or direction != self._client
 
     def cut(self) -> list[Fact]:
         """See `Parser.cut`; requests that wait are told as unanswered, for the connection may be over."""
-        request: Head
         fresh, self.fresh = self.fresh, []
         for request in self._waiting:
             if not request.told:
                 self._tell(request, None)
                 request.told = True
         late, self.fresh = self.fresh, fresh
-        return late + super().cut()
+        return late + Parser.cut(self)
 
     def _head(self, direction: int, side: _Side, payload: bytes, position: int, length: int) -> int:
         """Take bytes of a head; where the next head or chunk begins, if it is whole."""
@@ -303,13 +276,13 @@ class Http(Parser):
                 position += 1
             if position == len(payload):
                 return position
-            if not payload[position : position + 1].isalpha():
+            if not 0x41 <= payload[position] & 0xDF <= 0x5A:
                 raise ValueError("no head begins so")
-        data = side.held + payload[position : position + _KEPT_HEAD - len(side.held)]
+        data = side.held + Octets.part(payload, position, position + _KEPT_HEAD - len(side.held))
         lines = data.split(b"\n", _KEPT_LINES)
         cut = len(payload) < length or len(data) == _KEPT_HEAD or len(lines) > _KEPT_LINES
         if cut or len(lines) > 1:
-            head: Head = Head()
+            head = Head()
             end = read_head(head, lines)
             if end:
                 position += end - len(side.held)
@@ -324,7 +297,7 @@ class Http(Parser):
 
     def _take(self, direction: int, side: _Side, head: Head, whole: bool) -> int:
         """Take a head; the length of the body to pass over."""
-        other: _Side = self._sides[1 - direction]
+        other = self._sides[1 - direction]
         client = direction if head.status == 0 else 1 - direction
         if self._client not in (client, -1):
             raise ValueError("a request where responses come from, or the reverse")
@@ -339,7 +312,6 @@ class Http(Parser):
 
     def _answer(self, side: _Side, head: Head, whole: bool) -> int:
         """Tell a response with the request it answers; the length of its body (RFC 9112 §6.3)."""
-        request: Head | None
         if head.status < 200 and head.status != 101:
             return 0
         request = self._waiting.pop(0) if self._waiting else None
@@ -355,7 +327,6 @@ class Http(Parser):
         return _body(side, head)
 
     def _tell_unanswered(self) -> None:
-        request: Head
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             if not request.told:
@@ -425,7 +396,7 @@ def _body(side: _Side, head: Head) -> int:
     if head.chunked:
         side.state = _CHUNK
         return 0
-    return int(head.length) if head.length > 0 else 0
+    return max(head.length, 0)
 
 
 def _walk_chunk(side: _Side, payload: bytes, position: int) -> int:

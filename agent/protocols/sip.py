@@ -1,10 +1,11 @@
+# cython: language_level=3, annotation_typing=False
 """SIP over UDP and TCP (RFC 3261 §7, §18.3): methods and results; never a URI, a name or a body."""
 
 from __future__ import annotations
 
 import re
 
-from agent.protocol import Parser
+from agent.protocol import Octets, Parser
 
 METHODS = (
     "INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "PRACK", "SUBSCRIBE", "NOTIFY", "PUBLISH", "INFO", "REFER",
@@ -58,7 +59,8 @@ class Sip(Parser):
             self._skips[direction] = max(begin - length, 0)
             return 0
         cut = length > len(payload)
-        data = self._heads[direction] + payload[begin:]
+        held = self._heads[direction]
+        data = held + payload[begin:] if held or begin else payload
         end = self._messages(data, cut, when)
         self._skips[direction] = max(end - len(data) - (length - len(payload)), 0)
         self._heads[direction] = b"" if cut else data[end:]
@@ -83,7 +85,7 @@ class Sip(Parser):
             end = data.find(b"\r\n\r\n", position, position + LONGEST_HEAD)
             if end < 0 and not cut and len(data) < position + LONGEST_HEAD:
                 return position
-            head = data[position : end + 2 if end >= 0 else position + LONGEST_HEAD]
+            head = Octets.part(data, position, end + 2 if end >= 0 else position + LONGEST_HEAD)
             self._tell(line, head, when)
             size = _LENGTH.search(head)
             if end < 0 or size is None:  # a datagram's body goes to its end (RFC 3261 §18.3)

@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """SMB 2 and 3 over direct TCP (MS-SMB2 §2.1, §2.2): what is done to which share; never a file's name.
 
 What a client asks to be written, renamed or deleted is told with the request. What only the answer decides (negotiate,
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from agent.protocol import DONE, Framer, Parser
+from agent.protocol import DONE, Framer, Octets, Parser
 
 PLAIN, ENCRYPTED, COMPRESSED, SMB1 = b"\xfeSMB", b"\xfdSMB", b"\xfcSMB", b"\xffSMB"
 NETBIOS_HEADER, HEADER = 4, 64
@@ -72,7 +73,7 @@ class Smb2(Parser):
             return 0
         framer = self._framers[direction]
         for message, _ in framer.feed(payload, length):
-            kind = message[4:8]
+            kind = Octets.part(message, 4, 8)
             if kind == PLAIN:
                 self._walk(message, when)
             elif kind == SMB1:
@@ -85,7 +86,8 @@ class Smb2(Parser):
 
     def gap(self, direction: int) -> None:
         """Look for the next message at the start of a segment."""
-        self._framers[direction].reset()
+        framer = self._framers[direction]
+        framer.reset()
 
     def _note(self, when: int, action: str, sums: dict[str, int] | None = None, **fields: str) -> None:
         told: dict[str, object] = {"protocol": "smb2", "action": action}

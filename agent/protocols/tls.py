@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """TLS while it is in clear: both hellos, and the alerts before encryption (RFC 8446 §4.1, §5.1, §6; RFC 5246 §7)."""
 
 from __future__ import annotations
@@ -5,12 +6,7 @@ from __future__ import annotations
 from hashlib import sha256
 from struct import pack, unpack
 
-try:
-    import cython
-except ModuleNotFoundError:
-    from agent import pure as cython
-
-from agent.protocol import DONE, Framer, Parser
+from agent.protocol import DONE, Framer, Octets, Parser
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 CLIENT_HELLO, SERVER_HELLO = 1, 2
@@ -42,6 +38,8 @@ ALERTS = {
 _FINGERPRINTS_KEPT = 1024
 _LONGEST_KEY = 512
 _fingerprints: dict[tuple[object, ...], str] = {}
+_SERVER_FIELDS_KEPT = 64
+_server_fields: dict[tuple[str, bytes], dict[str, object]] = {}
 
 
 class Tls(Parser):
@@ -54,7 +52,7 @@ class Tls(Parser):
 
     def __init__(self) -> None:
         super().__init__()
-        self._framers: dict[int, Framer] = {}
+        self._framers: list[Framer | None] = [None, None]
         self._handshakes: list[bytes] = [b"", b""]
         self._heard = [-1, -1]
         self._seen = 0
@@ -79,10 +77,11 @@ class Tls(Parser):
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """Take the next bytes of one direction."""
-        framer = self._framers.get(direction)
+        framer = self._framers[direction]
         if framer is None:
-            framer = self._framers[direction] = Framer(RECORD_HEADER, RECORD_HEADER + KEEP[direction], _size_of)
+            framer = Framer(RECORD_HEADER, RECORD_HEADER + KEEP[direction], _size_of)
             framer.reset()
+            self._framers[direction] = framer
         self._seen += len(payload)
         for record, size in framer.feed(payload, length):
             if self._is_over(direction, record, size, when):
@@ -91,13 +90,14 @@ class Tls(Parser):
 
     def gap(self, direction: int) -> None:
         """Look for the next record at the start of a segment."""
-        if direction in self._framers:
-            self._framers[direction].reset()
+        framer = self._framers[direction]
+        if framer is not None:
+            framer.reset()
         self._handshakes[direction] = b""
 
     def _finish(self) -> int:
         """Let go of what was half read: the flow may outlive its handshake by days."""
-        self._framers.clear()
+        self._framers = [None, None]
         self._handshakes = [b"", b""]
         return DONE
 
@@ -112,28 +112,33 @@ class Tls(Parser):
 
     def _handshake(self, direction: int, record: bytes, size: int, when: int) -> bool:
         """Gather a hello, which may span records (RFC 8446 §5.1); whether what follows it is encrypted."""
-        message = self._handshakes[direction] + record[RECORD_HEADER:]
+        begun = self._handshakes[direction]
+        message = begun + Octets.part(record, RECORD_HEADER, len(record))
         self._handshakes[direction] = b""
         cut = len(record) < size or len(message) >= KEEP[0]
-        whole = 4 + int.from_bytes(message[1:4], "big") if len(message) >= 4 else KEEP[0]
+        whole = 4 + (message[1] << 16 | message[2] << 8 | message[3]) if len(message) >= 4 else KEEP[0]
         if len(message) < whole and not cut:
             self._handshakes[direction] = message
             return False
         self._heard[direction] = kind = message[0] if message else 0
         if kind == CLIENT_HELLO:
-            self.note("network.session", when, _client_hello(message[4:whole], len(message) >= whole))
+            self.note("network.session", when, _client_hello(Octets.part(message, 4, whole), len(message) >= whole))
         elif kind == SERVER_HELLO:
-            return self._server_hello(direction, message[4:whole], when)
+            return self._server_hello(direction, Octets.part(message, 4, whole), when)
         return False
 
     def _server_hello(self, direction: int, hello: bytes, when: int) -> bool:
-        if hello[2:34] == RETRY_RANDOM:
+        if Octets.part(hello, 2, 34) == RETRY_RANDOM:
             self._heard[direction] = -1
             return False
         version, alpn = _server_choice(hello)
-        fields: dict[str, object] = {"protocol": "tls", "action": "server_hello", "tls_version": version}
-        if alpn:
-            fields["alpn"] = alpn.decode("latin-1")
+        fields = _server_fields.get((version, alpn))
+        if fields is None:
+            fields = {"protocol": "tls", "action": "server_hello", "tls_version": version}
+            if alpn:
+                fields["alpn"] = alpn.decode("latin-1")
+            if len(_server_fields) < _SERVER_FIELDS_KEPT:
+                _server_fields[version, alpn] = fields
         self.note("network.session", when, fields)
         return version == "1.3"
 
@@ -157,58 +162,75 @@ def _size_of(header: bytes) -> int:
     return RECORD_HEADER + size
 
 
-def _extensions(hello: bytes, start: int) -> tuple[list[tuple[int, int, int]], bool]:
-    """Find each extension after the length at `start`: type, begin, end; and whether all are there (RFC 8446 §4.2).
+class _Extensions:
+    """Walks the extensions whose length stands at `start` (RFC 8446 §4.2), but for GREASE (RFC 8701 §2)."""
 
-    GREASE is left out (RFC 8701 §2).
-    """
-    found: list[tuple[int, int, int]] = []
-    captured: cython.Py_ssize_t = len(hello)
-    position: cython.Py_ssize_t = start
-    stop: cython.Py_ssize_t
-    size: cython.Py_ssize_t
-    kind: cython.int
-    if position + 2 > captured:
-        return found, bool(position == captured)
-    stop = position + 2 + (hello[position] << 8 | hello[position + 1])
-    position += 2
-    while position + 4 <= captured and position < stop:
-        kind = hello[position] << 8 | hello[position + 1]
-        size = hello[position + 2] << 8 | hello[position + 3]
-        position += 4
-        if position + size > captured:
-            return found, False
-        if kind & 0x0F0F != 0x0A0A or kind >> 8 != kind & 255:
-            found.append((kind, position, position + size))
-        position += size
-    return found, bool(position == stop)
+    __slots__ = ("_hello", "_position", "_stop", "end", "kind", "start", "whole")
+
+    def __init__(self, hello: bytes, start: int) -> None:
+        self._hello = hello
+        self._position = start + 2
+        self._stop = start + 2
+        self.whole = start + 2 <= len(hello) or start == len(hello)
+        """Whether all that were announced are there, once `find` has found the last."""
+        if start + 2 <= len(hello):
+            self._stop += hello[start] << 8 | hello[start + 1]
+        self.kind = self.start = self.end = 0
+        """Type, begin and end of the one that was found last."""
+
+    def find(self) -> bool:
+        """Go to the next one, if there is one."""
+        hello = self._hello
+        position = self._position
+        while position + 4 <= len(hello) and position < self._stop:
+            kind = hello[position] << 8 | hello[position + 1]
+            size = hello[position + 2] << 8 | hello[position + 3]
+            position += 4
+            if position + size > len(hello):
+                self._stop = 0
+                self.whole = False
+                return False
+            if kind & 0x0F0F != 0x0A0A or kind >> 8 != kind & 255:
+                self.kind = kind
+                self.start = position
+                self.end = self._position = position + size
+                return True
+            position += size
+        self._position = position
+        self.whole = self.whole and position == self._stop
+        return False
 
 
 def _client_hello(hello: bytes, whole: bool) -> dict[str, object]:
     """Read what a ClientHello tells (RFC 8446 §4.1.2); without JA4 where part of it is missing."""
     fields: dict[str, object] = {"protocol": "tls", "action": "client_hello"}
     ciphers = 37 + hello[34] if len(hello) > 34 else len(hello)
-    compression = ciphers + int.from_bytes(hello[ciphers - 2 : ciphers], "big")
+    compression = ciphers + _code(hello, ciphers - 2)
     if compression >= len(hello):
         return fields
-    extensions, complete = _extensions(hello, compression + 1 + hello[compression])
     version = hello[0] << 8 | hello[1]
+    kinds = []
     alpn = signatures = b""
-    for kind, start, end in extensions:
+    extensions = _Extensions(hello, compression + 1 + hello[compression])
+    while extensions.find():
+        kind = extensions.kind
+        start = extensions.start
+        end = extensions.end
+        kinds.append(kind)
         if kind == SERVER_NAME and end > start + 5:
             size = hello[start + 3] << 8 | hello[start + 4]
-            name = hello[start + 5 : min(start + 5 + size, end)]
+            name = Octets.part(hello, start + 5, min(start + 5 + size, end))
             if name:
                 fields["server_name"] = name.decode("latin-1").lower()
         elif kind == ALPN and end > start + 3:
-            alpn = hello[start + 3 : min(start + 3 + hello[start + 2], end)]
+            alpn = Octets.part(hello, start + 3, min(start + 3 + hello[start + 2], end))
         elif kind == SIGNATURE_ALGORITHMS:
-            signatures = hello[start + 2 : end]
+            signatures = Octets.part(hello, start + 2, end)
         elif kind == SUPPORTED_VERSIONS:
             version = _highest(hello, start + 1, end) or version
-    if whole and complete:
-        kinds = sorted([kind for kind, _, _ in extensions])
-        fields["ja4"] = _fingerprint(version, hello[ciphers:compression], kinds, signatures, alpn)
+    if whole and extensions.whole:
+        kinds.sort()
+        fields["ja4"] = _fingerprint(version, Octets.part(hello, ciphers, compression), kinds, signatures, alpn)
     if alpn:
         fields["alpn"] = alpn.decode("latin-1")
     return fields
@@ -216,31 +238,38 @@ def _client_hello(hello: bytes, whole: bool) -> dict[str, object]:
 
 def _server_choice(hello: bytes) -> tuple[str, bytes]:
     """Version and application protocol that a ServerHello chose (RFC 8446 §4.1.3, RFC 7301 §3.1)."""
-    version = int.from_bytes(hello[:2], "big")
+    version = _code(hello, 0)
     alpn = b""
     suite = 35 + hello[34] if len(hello) > 34 else len(hello)
-    if hello[suite : suite + 1] == b"\x13":  # these suites are TLS 1.3's alone (RFC 8446 §B.4)
+    if suite < len(hello) and hello[suite] == 0x13:  # these suites are TLS 1.3's alone (RFC 8446 §B.4)
         version = 0x0304
-    for kind, start, end in _extensions(hello, suite + 3)[0]:
+    extensions = _Extensions(hello, suite + 3)
+    while extensions.find():
+        kind = extensions.kind
+        start = extensions.start
+        end = extensions.end
         if kind == SUPPORTED_VERSIONS and end == start + 2:
             version = hello[start] << 8 | hello[start + 1]
         elif kind == ALPN and end > start + 3:
-            alpn = hello[start + 3 : min(start + 3 + hello[start + 2], end)]
+            alpn = Octets.part(hello, start + 3, min(start + 3 + hello[start + 2], end))
     if version >> 8 == 0x7F:  # a draft of TLS 1.3
         version = 0x0304
     return VERSIONS.get(version) or f"{version:04x}", alpn
 
 
+def _code(hello: bytes, at: int) -> int:
+    """Read the two bytes at `at`, 0 where they were not captured."""
+    return hello[at] << 8 | hello[at + 1] if 0 <= at <= len(hello) - 2 else 0
+
+
 def _highest(hello: bytes, start: int, end: int) -> int:
     """Read the highest of the versions offered, 0 where there is none but GREASE."""
-    highest: cython.int = 0
-    code: cython.int
-    position: cython.Py_ssize_t
+    highest = 0
     for position in range(start, end - 1, 2):
         code = hello[position] << 8 | hello[position + 1]
         if code > highest and (code & 0x0F0F != 0x0A0A or code >> 8 != code & 255):
             highest = code
-    return int(highest)
+    return highest
 
 
 def _fingerprint(version: int, ciphers: bytes, extensions: list[int], signatures: bytes, alpn: bytes) -> str:

@@ -30,5 +30,8 @@ def decode(line: bytes) -> AnyEvent:
     """The event of one line. Raises ValueError, with the path of the fault, for anything else."""
     if len(line) > MAX_LINE:
         raise ValueError(f"{len(line)} bytes are no event (at most {MAX_LINE})")
-    event: AnyEvent = _decoder.decode(line)
+    try:
+        event: AnyEvent = _decoder.decode(line)
+    except RecursionError:
+        raise ValueError("nested too deeply for an event") from None
     return event

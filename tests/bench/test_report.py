@@ -10,7 +10,7 @@ from bench.measure import Row
 
 
 def row(name: str, *cpu: float, work: int = 1_000_000, **counts: int) -> Row:
-    return Row(name, work, list(cpu), list(cpu), 30 << 10, dict(counts), exact=bool(counts) or None)
+    return Row(name, work, list(cpu), list(cpu), peak=30 << 10, counts=counts, exact=bool(counts) or None)
 
 
 def result() -> dict[str, Any]:

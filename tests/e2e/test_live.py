@@ -71,7 +71,8 @@ def test_packets_become_events(wire: None, tmp_path: Path) -> None:
         while not list((tmp_path / "bus").glob("*.log")) and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(0.5)
-        inside(B, f"import socket; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto({QUESTION!r}, ('10.99.0.1', 53))")
+        udp = "import socket; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+        inside(B, udp + f"s.sendto({QUESTION!r}, ('10.99.0.1', 53))")
         inside(B, "import socket; s=socket.socket(); s.settimeout(2); s.connect_ex(('10.99.0.1', 104))")
         time.sleep(1.0)
         agent.send_signal(signal.SIGTERM)

@@ -22,7 +22,9 @@ def sections() -> set[str]:
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
 def test_each_rule_has_a_runbook(path: Path) -> None:
     names = {
-        document["custom"]["runbook"] for document in yaml.safe_load_all(path.read_text()) if "runbook" in document.get("custom", {})
+        document["custom"]["runbook"]
+        for document in yaml.safe_load_all(path.read_text())
+        if "runbook" in document.get("custom", {})
     }
     assert names
     assert names <= sections()

@@ -1,0 +1,47 @@
+# The compiled form of protocol.py's classes, for the meter to call and the parsers to extend as C.
+
+cimport cython
+
+
+cdef class Octets:
+    @staticmethod
+    @cython.locals(first=cython.p_const_char)
+    cdef bytes part(bytes data, Py_ssize_t start, Py_ssize_t end)
+
+
+cdef class Fact:
+    cdef public str dataset
+    cdef public long long when
+    cdef public dict fields
+    cdef public dict sums
+    cdef public long long count
+    cdef public Fact repeats
+
+cdef class Parser:
+    cdef public list fresh
+    cdef public long long overflow
+    cdef dict _tally
+    cdef dict _same
+    cpdef long long data(self, int direction, bytes payload, long long length, long long when) except? -2
+    cpdef gap(self, int direction)
+    @cython.locals(first=Fact, repeats=Fact)
+    cpdef note(self, str dataset, long long when, dict fields, dict sums=*)
+    @cython.locals(first=Fact)
+    cpdef list cut(self)
+
+@cython.locals(fact=Fact)
+cdef Fact _fact(str dataset, long long when, dict fields, dict sums, long long count)
+
+cdef class Framer:
+    cdef Py_ssize_t _header
+    cdef Py_ssize_t _keep
+    cdef object _size_of
+    cdef bytes _buffer
+    cdef Py_ssize_t _total
+    cdef bint _lost
+    cdef public long long skip
+    cpdef reset(self)
+    @cython.locals(messages=list, position=Py_ssize_t, captured=Py_ssize_t, part=bytes, held=Py_ssize_t, want=Py_ssize_t, beyond=cython.longlong)
+    cpdef list feed(self, bytes payload, long long length)
+    @cython.locals(size=Py_ssize_t)
+    cdef bint _read_header(self) except -1

@@ -1,0 +1,61 @@
+# The compiled form of tls.py.
+
+cimport cython
+
+from agent.protocol cimport Framer, Octets, Parser
+
+cdef int CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA
+cdef int CLIENT_HELLO, SERVER_HELLO
+cdef int SERVER_NAME, SIGNATURE_ALGORITHMS, ALPN, SUPPORTED_VERSIONS
+cdef int RECORD_HEADER, LARGEST_RECORD, PATIENCE
+cdef dict _fingerprints, _server_fields
+
+
+cdef class Tls(Parser):
+    cdef list _framers
+    cdef list _handshakes
+    cdef list _heard
+    cdef long long _seen
+
+    @cython.locals(framer=Framer, record=bytes, size=Py_ssize_t)
+    cpdef long long data(self, int direction, bytes payload, long long length, long long when) except? -2
+    @cython.locals(framer=Framer)
+    cpdef gap(self, int direction)
+    cdef long long _finish(self) except? -2
+    @cython.locals(kind=int)
+    cdef bint _is_over(self, int direction, bytes record, Py_ssize_t size, long long when) except -1
+    @cython.locals(begun=bytes, message=bytes, cut=bint, whole=Py_ssize_t, kind=int)
+    cdef bint _handshake(self, int direction, bytes record, Py_ssize_t size, long long when) except -1
+    @cython.locals(version=str, alpn=bytes, fields=dict)
+    cdef bint _server_hello(self, int direction, bytes hello, long long when) except -1
+    @cython.locals(level=int, description=int, fields=dict)
+    cdef bint _alert(self, bytes record, long long when) except -1
+
+
+cdef class _Extensions:
+    cdef bytes _hello
+    cdef Py_ssize_t _position
+    cdef Py_ssize_t _stop
+    cdef int kind
+    cdef Py_ssize_t start
+    cdef Py_ssize_t end
+    cdef bint whole
+
+    @cython.locals(hello=bytes, position=Py_ssize_t, kind=int, size=Py_ssize_t)
+    cdef bint find(self) except -1
+
+
+@cython.locals(
+    fields=dict, ciphers=Py_ssize_t, compression=Py_ssize_t, version=int, kinds=list, alpn=bytes, signatures=bytes,
+    extensions=_Extensions, kind=int, start=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, name=bytes,
+)
+cdef dict _client_hello(bytes hello, bint whole)
+@cython.locals(
+    version=int, alpn=bytes, suite=Py_ssize_t, extensions=_Extensions, kind=int, start=Py_ssize_t, end=Py_ssize_t
+)
+cdef tuple _server_choice(bytes hello)
+cdef int _code(bytes hello, Py_ssize_t at) except -1
+@cython.locals(highest=int, code=int, position=Py_ssize_t)
+cdef int _highest(bytes hello, Py_ssize_t start, Py_ssize_t end) except -1
+@cython.locals(known=str)
+cdef str _fingerprint(int version, bytes ciphers, list extensions, bytes signatures, bytes alpn)

@@ -1,0 +1,78 @@
+"""The agent's service without an interface: heartbeats, counters and metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from agent import service as module
+from agent.config import AgentConfig, Privacy
+from agent.service import AgentService
+from nigrani.stream.bus import BusFull
+from nigrani.stream.codec import decode
+from nigrani.stream.events import AgentStatus
+from nigrani.stream.memory import MemoryBus
+
+
+class Quiet:
+    """Stands where an interface would: nothing comes, two packets were dropped."""
+
+    dropped = 2
+
+    def __init__(self, interface: str) -> None:
+        self.interface = interface
+
+    def read(self, meter: object, timeout: float) -> int:
+        return 0
+
+    def statistics(self) -> tuple[int, int]:
+        return 0, 0
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def bus() -> MemoryBus:
+    return MemoryBus()
+
+
+@pytest.fixture
+def service(bus: MemoryBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentService:
+    monkeypatch.setattr(module, "LiveCapture", Quiet)
+    config = AgentConfig(name="a", interfaces=("x0",), privacy=Privacy(key=tmp_path / "site.key"))
+    return AgentService(config, bus)
+
+
+def statuses(bus: MemoryBus) -> list[AgentStatus]:
+    lines = b"".join(batch.lines for batch in bus.reader("test").poll(100)).splitlines()
+    return [event for event in map(decode, lines) if isinstance(event, AgentStatus)]
+
+
+def test_it_beats_at_once_and_at_the_end(service: AgentService, bus: MemoryBus) -> None:
+    service.step()
+    service.step()
+    service.close()
+    beats = statuses(bus)
+    assert len(beats) == 2
+    assert beats[0].agent == "a"
+    assert beats[0].skipped == {"kernel_dropped_packets": 2}
+    assert beats[1].sequence > beats[0].sequence
+
+
+def test_counters_are_metrics(service: AgentService) -> None:
+    text = generate_latest(service.registry).decode()
+    assert "nigrani_agent_kernel_dropped_packets_total 2.0" in text
+    assert "nigrani_agent_active_flows 0.0" in text
+    assert text.count("# HELP") == len(service.counters())
+
+
+def test_a_full_bus_is_counted(service: AgentService, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(lines: bytes, count: int) -> int:
+        raise BusFull("no room")
+
+    monkeypatch.setattr(bus, "publish", full)
+    service.step()
+    assert service.counters()["lost_events"] == 1
