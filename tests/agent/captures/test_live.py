@@ -20,11 +20,13 @@ import os, socket
 from agent.captures.live import LiveCapture
 from agent.meter import Meter
 meter = Meter(lambda *_: None)
-capture = LiveCapture("lo", ring_bytes=1 << 20)
+capture = LiveCapture("lo")
 sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+count = 0
 for number in range(3000):
     sender.sendto(bytes(number % 900), ("127.0.0.1", 9000 + number % 7))
-count = 0
+    if number % 500 == 0:
+        count += capture.read(meter, 0.01)
 while more := capture.read(meter, 0.2):
     count += more
 packets, dropped = capture.statistics()

@@ -19,7 +19,8 @@ OWN = {
 
 
 def subclasses(kind: type[Event]) -> list[type[Event]]:
-    return [kind, *(each for sub in kind.__subclasses__() for each in subclasses(sub))]
+    ours = [sub for sub in kind.__subclasses__() if sub.__module__.startswith("nigrani.")]
+    return [kind, *(each for sub in ours for each in subclasses(sub))]
 
 
 def holds_text(hint: object) -> bool:
