@@ -46,13 +46,13 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def network(rows: Sequence[Row]) -> str:
     """Packets to flow records."""
-    header = ("", "packets", "CPU s", "packets/CPU-s", "nigrani is", "peak MB", "flows", "exact")
+    header = ("", "packets", "CPU s", "packets/CPU-s", "to first row", "peak MB", "flows", "exact")
     return _rows(header, rows, lambda row: _count(row, "flows"))
 
 
 def detection(rows: Sequence[Row]) -> str:
     """Events to alerts."""
-    header = ("", "events", "CPU s", "events/CPU-s", "nigrani is", "peak MB", "alerts", "exact")
+    header = ("", "events", "CPU s", "events/CPU-s", "to first row", "peak MB", "alerts", "exact")
     return _rows(header, rows, lambda row: _count(row, "alerts"))
 
 
@@ -64,7 +64,7 @@ def _rows(header: Sequence[str], rows: Sequence[Row], last: Any) -> str:
             f"{row.work:,}",
             _spread(row.cpu),
             f"{row.rate:,.0f}",
-            f"{rows[0].rate / row.rate:.3g} ×" if row.rate and rows[0].rate else "–",
+            f"{row.rate / rows[0].rate:.3g} ×" if rows[0].rate else "–",
             f"{row.megabytes:.0f}" if row.peak else f"<{row.floor / 1024 + 1:.0f}",
             last(row),
             {True: "yes", False: "NO", None: "–"}[row.exact],

@@ -70,6 +70,8 @@ class Alert(Struct, kw_only=True):
     runbook: str = ""
     risk: int = 0
     p_value: float | None = None
+    learnt: int = 0
+    """Device-minutes that the p-value rests on; beyond one in so many it is extrapolated."""
     false_alarms_per_week: float | None = None
     """How many benign minutes a week are expected to be as strange."""
     budget: float | None = None
@@ -116,11 +118,18 @@ class Alert(Struct, kw_only=True):
                 "first_steps": self.first_steps,
                 "false_positives": self.false_positives,
                 "p_value": self.p_value,
+                "learnt_minutes": self.learnt,
                 "false_alarms_per_week": self.false_alarms_per_week,
                 "budget_per_week": self.budget,
                 "model": self.model,
             },
         }
+
+    def _reach(self) -> str:
+        """How far the p-value goes beyond what was seen."""
+        if self.p_value is None or not self.learnt or self.p_value * (self.learnt + 1) >= 1:
+            return ""
+        return f", extrapolated from {self.learnt:,} minutes learnt"
 
     def text(self) -> str:
         """The alert as a person reads it in a terminal: what an attacker wrote cannot steer it or begin a line."""
@@ -131,10 +140,8 @@ class Alert(Struct, kw_only=True):
         lines += [f"  who     {line}" for line in self.about]
         lines += [f"  {'so far' if self.because else 'why   '}  {reason}" for reason in self.reasons]
         if self.p_value is not None:
-            lines.append(
-                f"  sure    p = {self.p_value:.1g}; about {self.false_alarms_per_week:.2g} benign minutes a week are as"
-                f" strange, the budget is {self.budget:g}"
-            )
+            weekly = f"about {self.false_alarms_per_week:.2g} benign minutes a week are as strange"
+            lines.append(f"  sure    p = {self.p_value:.1g}{self._reach()}; {weekly}, the budget is {self.budget:g}")
         techniques = [*self.attack, *self.atlas]
         if techniques:
             lines.append(f"  tactic  {', '.join(techniques)}" + (f"   [{self.matrix}]" if self.matrix else ""))

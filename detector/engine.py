@@ -226,6 +226,7 @@ class Engine:
                 runbook=response.runbook,
                 risk=min(100, round(-10 * float(np.log10(p)))),
                 p_value=p,
+                learnt=knowledge.habits.minutes,
                 false_alarms_per_week=p * knowledge.minutes_per_week,
                 budget=self._budget,
                 events=window.events,

@@ -73,6 +73,11 @@ class Usual:
         own = self._devices.get(device)
         return (own, True) if own is not None else (self._site, False)
 
+    @property
+    def minutes(self) -> int:
+        """How many device-minutes it rests on."""
+        return self._site.count
+
     def __len__(self) -> int:
         """How many devices are known."""
         return len(self._devices)

@@ -82,6 +82,9 @@ def run(options: argparse.Namespace) -> int:
     endpoint = Endpoint(service.metrics.registry, config.metrics.listen)
     stop = Stop()
     sys.stderr.write(f"nigrani: metrics on http://{config.metrics.listen.rpartition(':')[0]}:{endpoint.port}/metrics\n")
+    if not service.engine.knows:
+        until = f"for {config.baseline.learn_minutes} minutes of events" if service.learning else "for good"
+        sys.stderr.write(f"nigrani: no baseline: rules alone {until}\n")
     agent = _start_agent(options, path)
     notify("READY=1")
     began = time.monotonic()

@@ -46,7 +46,7 @@ def test_text_has_every_row_and_says_what_was_missed() -> None:
     one = result()
     text = run._as_text(one, run._targets(one["network"], one["detection"]))
     assert (
-        f"{network.METER}           1,000,000  0.40 (0.30–0.50)      2,500,000         1 ×       30  20,000    yes" in text
+        f"{network.METER}           1,000,000  0.40 (0.30–0.50)      2,500,000           1 ×       30  20,000    yes" in text
     )
     assert "argus -r: not installed: apt-get install argus-server" in text
     assert "5,000 µs" in text

@@ -207,3 +207,9 @@ def test_struct_fields_of_the_wire_do_not_hold_live_objects() -> None:
     finding = alert().ocsf()
     assert json.loads(json.dumps(finding)) == finding
     assert not dataclasses.is_dataclass(finding["unmapped"]["reasons"][0])
+
+
+def test_it_says_where_the_p_value_is_extrapolated() -> None:
+    """Beyond one in the minutes learnt it is no count any more."""
+    assert "extrapolated from 503 minutes learnt" in msgspec.structs.replace(anomaly(), p_value=1e-9, learnt=503).text()
+    assert "extrapolated" not in msgspec.structs.replace(anomaly(), p_value=0.01, learnt=503).text()
