@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.capture import Capture, forever, open_capture
 from agent.log import LogFile, open_log
@@ -50,6 +50,28 @@ def fingerprint(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
+class Inputs(NamedTuple):
+    """The files of a replay."""
+
+    sources: list[Capture | LogFile]
+    paths: list[Path]
+    """Of the sources."""
+    problems: list[Problem]
+    """Of the files that cannot be read."""
+
+
+def open_inputs(paths: Iterable[Path]) -> Inputs:
+    """Each file's reader; what cannot be read does not keep the others from it."""
+    inputs = Inputs([], [], [])
+    for path in paths:
+        try:
+            inputs.sources.append(open_input(path))
+            inputs.paths.append(path)
+        except Problem as problem:
+            inputs.problems.append(problem)
+    return inputs
+
+
 class Replay:
     """One run over one or several files."""
 
@@ -63,10 +85,11 @@ class Replay:
         """A source is read as far as the next of the others stands."""
         return self._until
 
-    def run(self, progress: Progress | None = None) -> None:
-        """Read all files to their end; what each could not read is in `faults`."""
+    def run(self, progress: Progress | None = None) -> list[str]:
+        """Read all files to their end; returns a line for each kind of thing that could not be read."""
         for _ in self.steps(progress):
             pass
+        return [f"{name.replace('_', ' ')}: {count}" for name, count in sorted(self.faults.items())]
 
     def steps(self, progress: Progress | None = None) -> Iterator[int]:
         """The same in small steps; yields the time reached, in µs."""

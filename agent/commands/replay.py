@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config import AgentConfig
-from agent.replay import Replay, fingerprint, open_input
+from agent.replay import Replay, fingerprint, open_inputs
 from agent.setup import make_pipeline, make_privacy
 from agent.sink import BusSink, StreamSink
 from nigrani.service.config import load
@@ -22,8 +22,6 @@ from nigrani.service.errors import Problem, Usage
 from nigrani.service.progress import Progress
 
 if TYPE_CHECKING:
-    from agent.capture import Capture
-    from agent.log import LogFile
     from agent.pipeline import Sink
 
 
@@ -40,29 +38,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replay the files; 1 where one of them could not be read at all."""
     config = load(AgentConfig, options.config, options.set)
-    failed = False
-    sources: list[Capture | LogFile] = []
-    paths: list[Path] = []
-    for path in options.files:
-        try:
-            sources.append(open_input(path))
-            paths.append(path)
-        except Problem as problem:
-            failed = True
-            sys.stderr.write(f"nigrani: {problem}\n")
-    if not sources:
+    inputs = open_inputs(options.files)
+    tell(inputs.problems)
+    if not inputs.sources:
         return 1
     with _sink(options) as sink:
-        pipeline = make_pipeline(config, make_privacy(config, fingerprint(paths), options.config), sink, options.config)
-        replay = Replay(sources, pipeline)
+        privacy = make_privacy(config, fingerprint(inputs.paths), options.config)
+        pipeline = make_pipeline(config, privacy, sink, options.config)
+        replay = Replay(inputs.sources, pipeline)
         with Progress("replay") as bar:
-            replay.run(lambda done, total, _when: bar.show(done, total))
-    for name, count in sorted(replay.faults.items()):
-        sys.stderr.write(f"nigrani: {name.replace('_', ' ')}: {count}\n")
+            faults = replay.run(lambda done, total, _when: bar.show(done, total))
+    tell(faults)
     if options.summary:
         summary = {**pipeline.meter.counters(), "events": pipeline.events, **replay.faults}
         sys.stderr.write(json.dumps(summary) + "\n")
-    return 1 if failed else 0
+    return 1 if inputs.problems else 0
+
+
+def tell(lines: Iterable[object]) -> None:
+    """Each on a line of standard error."""
+    for line in lines:
+        sys.stderr.write(f"nigrani: {line}\n")
 
 
 @contextmanager

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.commands.replay import tell
 from agent.config import AgentConfig
-from agent.replay import Replay, fingerprint, open_input
+from agent.replay import Replay, fingerprint, open_inputs
 from agent.setup import make_pipeline, make_privacy
 from detector.commands import score
 from detector.setup import load_knowledge, load_rules
 from nigrani.service.config import load
-from nigrani.service.errors import Problem
 from nigrani.service.progress import Progress
 
 if TYPE_CHECKING:
@@ -48,29 +48,19 @@ def run(options: argparse.Namespace) -> int:
     from detector.engine import Engine  # noqa: PLC0415 - numpy is loaded only where something is scored
 
     config = load(AgentConfig, options.config)
-    failed = False
-    sources = []
-    paths = []
-    for path in options.files:
-        try:
-            sources.append(open_input(path))
-            paths.append(path)
-        except Problem as problem:
-            failed = True
-            sys.stderr.write(f"nigrani: {problem}\n")
-    if not sources:
+    inputs = open_inputs(options.files)
+    tell(inputs.problems)
+    if not inputs.sources:
         return 1
     knowledge = load_knowledge(options.baseline, options.trust) if options.baseline else None
     printer = score.Printer(json=options.json)
     engine = Engine(load_rules(options.rules), printer, knowledge, options.false_alarms_per_week)
     if knowledge is None:
         sys.stderr.write("nigrani: no baseline: rules alone, and none of those that ask what is new\n")
-    pipeline = make_pipeline(config, make_privacy(config, fingerprint(paths), options.config), _Straight(engine))
-    replay = Replay(sources, pipeline)
+    pipeline = make_pipeline(config, make_privacy(config, fingerprint(inputs.paths), options.config), _Straight(engine))
     with Progress("replay") as bar:
-        replay.run(lambda done, total, _when: bar.show(done, total))
+        faults = Replay(inputs.sources, pipeline).run(lambda done, total, _when: bar.show(done, total))
     engine.close()
-    for name, count in sorted(replay.faults.items()):
-        sys.stderr.write(f"nigrani: {name.replace('_', ' ')}: {count}\n")
+    tell(faults)
     sys.stderr.write(f"nigrani: {pipeline.events} events, {printer.count} alerts\n")
-    return 1 if failed or printer.count else 0
+    return 1 if inputs.problems or printer.count else 0
