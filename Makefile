@@ -37,7 +37,7 @@ lab: ## Record a new morning in network namespaces (root; 45 minutes)
 	$(PYTHON) bench/hospital/morning.py --out $(SAMPLE)
 
 clean: ## Remove what was built
-	rm -rf $(VENV) $(STATE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(STATE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find agent -name '*.so' -delete
 
 $(VENV)/bin/python:
