@@ -29,7 +29,8 @@ from detector.features import (
 )
 from detector.flows import add_evidence
 from detector.model import Ensemble, Floats
-from detector.response import RESPONSES, leading
+from detector.response import RESPONSES, WEAK, leading
+from detector.risk import Risk
 from detector.rule import Extra, Hit
 from detector.ruleset import RuleSet
 from detector.seen import Seen
@@ -51,7 +52,7 @@ TOP = 4
 """Reasons shown."""
 LEAST_SHARE = 0.05
 MINIMUM_LEVELS = frozenset({"medium", "high", "critical"})
-"""Levels of rules that alert; matches of the others are counted."""
+"""Levels of rules that alert alone; the others' risk adds up on the device."""
 NOTHING_NEW = Extra()
 
 
@@ -135,6 +136,7 @@ class Engine:
         self._episodes: dict[str, float] = {}
         self._alerted: dict[str, float] = {}
         self._zones: dict[str, str] = {}
+        self._risk = Risk()
 
     def learn(self, knowledge: Knowledge) -> None:
         """Judge by this baseline from now on."""
@@ -237,6 +239,7 @@ class Engine:
         rule = hit.rule
         if rule.level not in MINIMUM_LEVELS:
             self.counters.quiet_hits += 1
+            self._weak(hit, event)
             return
         because = [hit.threshold] if hit.threshold else []
         because += [in_words(field, value) for field, value in hit.because]
@@ -275,6 +278,35 @@ class Engine:
             if len(self._alerted) >= MAX_ALERTS:
                 self._alerted.pop(next(iter(self._alerted)))
             self._alerted[hit.host] = hit.when.timestamp()
+
+    def _weak(self, hit: Hit, event: Event) -> None:
+        """A rule that does not alert alone: its risk adds to the device's."""
+        signs = self._risk.add(hit.host, hit.rule, hit.when.timestamp())
+        if not signs:
+            return
+        self._raise(
+            Alert(
+                id="",
+                kind=WEAK.slug,
+                slug=WEAK.slug,
+                title=WEAK.title,
+                severity="medium",
+                device=hit.host,
+                when=hit.when,
+                first=datetime.fromtimestamp(min(sign.when for sign in signs), UTC),
+                source="rule",
+                description="None of the signs alerts alone; together they are more than one device has within an hour.",
+                because=[f"{sign.rule.title} (risk {sign.rule.risk})" for sign in signs],
+                about=about(event),
+                attack=sorted({uid for sign in signs for uid in sign.rule.attack}),
+                atlas=sorted({uid for sign in signs for uid in sign.rule.atlas}),
+                matrix=WEAK.matrix,
+                first_steps=list(WEAK.first_steps),
+                runbook=WEAK.runbook,
+                risk=min(100, sum(sign.rule.risk for sign in signs)),
+                events=list(hit.event_ids),
+            )
+        )
 
     def _reasons(self, device: str, row: Floats, shares: Floats, knowledge: Knowledge) -> tuple[list[Reason], int]:
         """The features that stand out, the most telling first, and which names the anomaly.

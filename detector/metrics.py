@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from detector.alert import SEVERITY, Alert
 from detector.engine import Counters
-from detector.response import RESPONSES
+from detector.response import RESPONSES, WEAK
 from detector.ruleset import RuleSet
 from detector.windows import Windows
 from nigrani import __version__
@@ -62,10 +62,11 @@ class Metrics:
         self.rules = Gauge("nigrani_rules_loaded", "Rules in force.", registry=self.registry)
         Gauge("nigrani_build_info", "Version of nigrani.", ("version",), registry=self.registry).labels(__version__).set(1)
         self.registry.register(_Engine(counters, windows))
-        self._kinds = {rule.id: rule.path.stem for rule in rules.rules}
+        self._kinds = {WEAK.slug: WEAK.slug, **{rule.id: rule.path.stem for rule in rules.rules}}
         self.rules.set(len(rules.rules))
         for rule in rules.rules:
             self.alerts.labels("rule", rule.path.stem, rule.level)
+        self.alerts.labels("rule", WEAK.slug, "medium")
         for response in RESPONSES:
             for severity in ("medium", "high"):
                 self.alerts.labels("anomaly", response.slug, severity)

@@ -95,6 +95,14 @@ _BEHAVIOUR = Response(
     "anomaly",
 )
 
+WEAK = Response(
+    "weak-signs",
+    "Several weak signs about one device",
+    (),
+    ("Read the signs together: which one action explains them?", "Look for the device in its peers' alerts.", CARE),
+    "weak-signs",
+)
+
 _BY_FEATURE = {
     INTERNET: _EXFILTRATION,
     SENT: _VOLUME,
