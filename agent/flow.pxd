@@ -1,5 +1,9 @@
-# The compiled form of flow.py's classes, for the meter and privacy to reach without a call.
+# The compiled form of flow.py's classes, for the meter and privacy to reach without a call. Times are signed: they are subtracted.
 
+cimport cython
+
+
+@cython.no_gc
 cdef class Ends:
     cdef public unsigned long long number
     cdef public int kind
@@ -15,15 +19,17 @@ cdef class Ends:
     cdef public unsigned long long destination_mac
     cdef public tuple private
 
+
+@cython.no_gc
 cdef class FlowRecord:
     cdef public Ends ends
     cdef public str reason
     cdef public str protocol
     cdef public unsigned long long part
-    cdef public unsigned long long begin
-    cdef public unsigned long long start
-    cdef public unsigned long long last
-    cdef public unsigned long long first
+    cdef public long long begin
+    cdef public long long start
+    cdef public long long last
+    cdef public long long first
     cdef public str state
     cdef public tuple source
     cdef public tuple destination

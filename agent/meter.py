@@ -145,8 +145,7 @@ class Meter:
     number: cython.ulonglong
     max_parsers: cython.Py_ssize_t
     vlan: cython.ulonglong
-    mac_a: cython.ulonglong
-    mac_b: cython.ulonglong
+    frame: cython.Py_ssize_t  # where the innermost Ethernet header begins, −1 where there is none
     a_hi: cython.ulonglong
     a_lo: cython.ulonglong
     b_hi: cython.ulonglong
@@ -395,7 +394,8 @@ class Meter:
         self.when = when
         if second != self.second:
             self._advance(second)
-        self.vlan = self.mac_a = self.mac_b = 0
+        self.vlan = 0
+        self.frame = -1
         if link == 1:
             return self._ethernet(at, end, wire, DEEP)
         if link == 2:
@@ -420,8 +420,7 @@ class Meter:
         if at + 14 > end:
             self.short += 1
             return 0
-        self.mac_b = self._u48(at)
-        self.mac_a = self._u48(at + 6)
+        self.frame = at
         return self._ethertype(self._u16(at + 12), at + 14, end, wire - 14 if wire > 14 else 0, depth)
 
     @cython.cfunc
@@ -481,7 +480,6 @@ class Meter:
         self.a_lo = self._u32(at + 14)
         self.b_hi = 0
         self.b_lo = self._u32(at + 24)
-        self.mac_a = self.a_hi
         self.size = 28
         row = self._row((act << 32) | 1, 0, 0)
         self._count(row, 0, 0, 0)
@@ -856,8 +854,11 @@ class Meter:
         self.table[row + BEGIN] = self.table[row + START] = self.table[row + LAST] = self.when
         self.table[row + NUMBER] = self.number
         self.table[row + VLAN] = self.vlan
-        self.table[row + MAC] = self.mac_b if backwards else self.mac_a
-        self.table[row + MAC + 1] = self.mac_a if backwards else self.mac_b
+        if self.frame >= 0:
+            self.table[row + MAC] = self._u48(self.frame if backwards else self.frame + 6)
+            self.table[row + MAC + 1] = self._u48(self.frame + 6 if backwards else self.frame)
+        if meta & 0xFF == 1:
+            self.table[row + MAC] = a_hi  # what the packet claims, whoever sent it
         self.table[row + LOOK] = LOOKS if meta & 0xFF != 1 else 0
         self._schedule(row, self.when + (10 if protocol == TCP else 5) * SECOND)
         return row

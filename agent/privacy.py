@@ -26,6 +26,8 @@ from nigrani.stream.events import DATASETS, AgentStatus, NetworkFlow
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CACHE = 65_536
 """Tokens remembered; beyond it the memory starts afresh."""
+MAX_TEXTS = 4096
+"""Texts of each class remembered with what may leave of them."""
 MAX_WORD = 128
 MAX_LIST = 16
 MAX_NUMBER = (1 << 53) - 1
@@ -129,6 +131,7 @@ class Privacy:
             "domain": self._domain,
             "word": word,
         }
+        self._texts: dict[str, dict[str, str]] = {way: {} for way in ("", *self._ways)}
 
     def address(self, text: str) -> tuple[str, str]:
         """Token and zone of an address in text; what is no address has a token too, and the zone `unknown`."""
@@ -197,7 +200,9 @@ class Privacy:
         kind, ways = self._plans[fact.dataset]
         fields: dict[str, object] = {}
         for name, value in fact.fields.items():
-            fields[name] = self._value(ways[name], value)
+            way = ways[name]
+            clean = self._texts[way].get(value) if type(value) is str else None
+            fields[name] = self._value(way, value) if clean is None else clean
         if ends is not None:
             source, source_zone, destination, destination_zone, _, _, flow, transport = self._ends(ends)
             fields["source"] = source
@@ -251,7 +256,7 @@ class Privacy:
             if len(self._seconds) >= 256:
                 self._seconds.clear()
             base = self._seconds[second] = EPOCH + timedelta(seconds=second)
-        return base.replace(microsecond=micro)
+        return base + timedelta(0, 0, micro)
 
     def _ends(self, ends: Ends) -> tuple[str, ...]:
         if ends.private is None:
@@ -281,7 +286,7 @@ class Privacy:
 
     def _value(self, way: str, value: object) -> object:
         if isinstance(value, str):
-            return self._ways[way](value) if value else ""
+            return self._text(way, value)
         if isinstance(value, tuple):
             return [self._ways[way](item) for item in value[:MAX_LIST] if isinstance(item, str)]
         if way and value is not None:
@@ -291,6 +296,15 @@ class Privacy:
         if value is None or isinstance(value, float):
             return value
         raise TypeError(f"no field takes {type(value).__name__}")
+
+    def _text(self, way: str, value: str) -> str:
+        """What may leave of a text; those told most are told again and again."""
+        clean = self._ways[way](value) if value else ""
+        known = self._texts[way]
+        if len(known) >= MAX_TEXTS:
+            known.clear()
+        known[value] = clean
+        return clean
 
     def _ae_title(self, value: str) -> str:
         return value if value in self._ae_titles else self._tokens.of("ae", value.encode("utf-8", "replace"))

@@ -9,6 +9,7 @@ cdef class Octets:
     cdef bytes part(bytes data, Py_ssize_t start, Py_ssize_t end)
 
 
+@cython.no_gc  # no cycle can pass through it: it holds a standard's values
 cdef class Fact:
     cdef public str dataset
     cdef public long long when

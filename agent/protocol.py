@@ -51,6 +51,8 @@ class Parser:
     name = ""
     """`network.protocol` of the flow."""
     transports = frozenset({"tcp"})
+    first_bytes = bytes(range(256))
+    """What a payload that `looks_like` this protocol may begin with: no other is shown to it."""
 
     def __init__(self) -> None:
         self.fresh: list[Fact] = []

@@ -25,6 +25,7 @@ class Dhcp(Parser):
 
     name = "dhcp"
     transports = frozenset({"udp"})
+    first_bytes = b"\1\2"
 
     def __init__(self) -> None:
         super().__init__()

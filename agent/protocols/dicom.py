@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """DICOM upper layer (PS3.8 §9.3) and DIMSE commands (PS3.7 §9.3, annex E): who asks whom for what, and the answer.
 
 Negotiation items and command sets are read; a fragment of a data set is passed over by its length and never looked at.
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from struct import Struct
 
-from agent.protocol import Parser
+from agent.protocol import Octets, Parser
 
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT = range(1, 8)
 """PDU types (PS3.8 §9.3.1)."""
@@ -332,9 +333,9 @@ class _Direction:
         captured = len(payload)
         position = 0
         while position < captured:
-            piece = payload[position : position + self._want - len(self._held)]
-            self._held += piece
-            position += len(piece)
+            part = Octets.part(payload, position, position + self._want - len(self._held))
+            self._held = self._held + part if self._held else part
+            position += len(part)
             if len(self._held) < self._want:
                 break
             self._want = self._reader.send(self._held)
@@ -354,6 +355,7 @@ class Dicom(Parser):
     __slots__ = ("_association", "_directions")
 
     name = "dicom"
+    first_bytes = bytes(range(A_ASSOCIATE_RQ, A_ABORT + 1))
 
     def __init__(self) -> None:
         super().__init__()
@@ -368,7 +370,8 @@ class Dicom(Parser):
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """See `Parser.data`."""
-        skip = self._directions[direction].feed(payload, length)
+        side = self._directions[direction]
+        skip = side.feed(payload, length)
         told = self._association.told
         if told:
             for fields in told:
@@ -378,4 +381,5 @@ class Dicom(Parser):
 
     def gap(self, direction: int) -> None:
         """See `Parser.gap`."""
-        self._directions[direction].lose()
+        side = self._directions[direction]
+        side.lose()

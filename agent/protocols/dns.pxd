@@ -21,6 +21,8 @@ cdef class Dns(Parser):
     cdef _tell(self, bytes message, Py_ssize_t at, long long size, long long when)
 
 
+@cython.locals(size=Py_ssize_t)
+cpdef Py_ssize_t _size_of(bytes header) except -1
 cdef bint _is_stream(bytes payload) except -1
 @cython.locals(questions=int)
 cdef bint _is_message(bytes payload, Py_ssize_t at) except -1

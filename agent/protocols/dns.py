@@ -99,6 +99,7 @@ class Dns(Parser):
         if not message[at + 2] & 0x80:
             self.note("network.dns", when, fields)
             return
+        fields = fields.copy()
         fields["rcode"] = RCODES[message[at + 3] & 15]
         answers = message[at + 6] << 8 | message[at + 7]
         if answers:
@@ -173,7 +174,10 @@ def _name_end(payload: bytes, at: int) -> int:
 
 
 def _question(message: bytes, at: int) -> dict[str, object]:
-    """Read the name at `at` with its features, and the question's type where it was captured (RFC 1035 §4.1.2)."""
+    """Read the name at `at` with its features, and the question's type where it was captured (RFC 1035 §4.1.2).
+
+    The same question gives the same dictionary, which nobody may change.
+    """
     if at >= len(message):
         return {}
     end = _name_end(message, at)
@@ -187,7 +191,7 @@ def _question(message: bytes, at: int) -> dict[str, object]:
         if len(_questions) >= _QUESTIONS_KEPT:
             _questions.clear()
         _questions[wire] = fields
-    return fields.copy()
+    return fields
 
 
 def _measure(wire: bytes) -> dict[str, object]:

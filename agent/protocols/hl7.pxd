@@ -4,11 +4,16 @@ cimport cython
 
 from agent.protocol cimport Octets, Parser
 
-cdef int _START, _FRAMING, _KEPT, _KEPT_KINDS, _STRAYS
+cdef int _START, _FRAMING, _KEPT, _KEPT_KINDS, _DESCRIBED_KEPT, _STRAYS
+cdef dict _described
 
 
 @cython.locals(position=Py_ssize_t, name=bytes)
 cdef bytes answer_code(bytes kept, Py_ssize_t end)
+
+
+@cython.locals(fields=dict)
+cdef dict _describe_once(tuple key, int direction, list msh, bytes answer)
 
 
 cdef class _Side:

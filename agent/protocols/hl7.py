@@ -15,6 +15,9 @@ _FRAMING = 2
 """Bytes of the end block, its carriage return included whether it came or not."""
 _KEPT = 512
 _KEPT_KINDS = 16
+_DESCRIBED_KEPT = 1024
+_described: dict[tuple[object, ...], dict[str, object]] = {}
+"""Kinds of messages of all connections: a site's applications speak alike on each."""
 _STRAYS = 8
 """Segments that may lie outside any message before the conversation is given up; after lost bytes none is counted."""
 _ACKNOWLEDGEMENTS = {b"AA": "AA", b"AE": "AE", b"AR": "AR", b"CA": "CA", b"CE": "CE", b"CR": "CR"}
@@ -79,6 +82,17 @@ def describe(direction: int, msh: list[bytes], answer: bytes) -> dict[str, objec
     return {name: value for name, value in fields.items() if value}
 
 
+def _describe_once(key: tuple[object, ...], direction: int, msh: list[bytes], answer: bytes) -> dict[str, object]:
+    """Describe, or know it from another connection."""
+    fields = _described.get(key)
+    if fields is None:
+        fields = describe(direction, msh, answer)
+        if len(_described) >= _DESCRIBED_KEPT:
+            _described.clear()
+        _described[key] = fields
+    return fields
+
+
 class _Side:
     """One direction: the message that is open in it, if any."""
 
@@ -100,6 +114,7 @@ class Hl7(Parser):
     __slots__ = ("_kinds", "_sides", "_strays", "_when")
 
     name = "hl7"
+    first_bytes = bytes((_START,))
 
     def __init__(self) -> None:
         super().__init__()
@@ -238,7 +253,7 @@ class Hl7(Parser):
         key = (direction, msh[1], msh[2], msh[4], msh[8], msh[11], answer)
         fields = self._kinds.get(key)
         if fields is None:
-            fields = describe(direction, msh, answer)
+            fields = _describe_once(key, direction, msh, answer)
             if len(self._kinds) < _KEPT_KINDS:
                 self._kinds[key] = fields
         return fields

@@ -209,6 +209,7 @@ class Http(Parser):
     __slots__ = ("__dict__", "_client", "_done", "_kinds", "_sides", "_unanswered", "_waiting", "_when")
 
     name = "http"
+    first_bytes = bytes({method[0] for method in METHODS} | {0x48})  # H: a status line
 
     def __init__(self) -> None:
         super().__init__()

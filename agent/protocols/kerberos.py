@@ -32,6 +32,7 @@ class Kerberos(Parser):
 
     name = "kerberos"
     transports = frozenset({"udp", "tcp"})
+    first_bytes = bytes((0, *range(0x60, 0x80)))  # a length, or an application tag
 
     def __init__(self) -> None:
         super().__init__()

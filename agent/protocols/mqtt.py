@@ -20,6 +20,7 @@ class Mqtt(Parser):
 
     name = "mqtt"
     transports = frozenset({"tcp"})
+    first_bytes = bytes(range(0x10, 0x100))
 
     def __init__(self) -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class Rdp(Parser):
 
     name = "rdp"
     transports = frozenset({"tcp"})
+    first_bytes = b"\3"
 
     def __init__(self) -> None:
         super().__init__()

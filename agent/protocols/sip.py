@@ -16,7 +16,6 @@ CHALLENGES = frozenset({b"401", b"407"})
 """Answers that only ask for credentials (RFC 3261 §22): neither success nor failure."""
 
 _STARTS = (*(method.encode() + b" " for method in METHODS), b"SIP/2.0 ")
-_FIRST_BYTES = frozenset(start[0] for start in _STARTS)
 _START = re.compile(
     rb"(?:(" + "|".join(METHODS).encode() + rb") (?:sips?|tel|urn|im|pres):[^\r\n]|SIP/2\.0 ([1-6]\d\d)[ \r])"
 )
@@ -33,6 +32,7 @@ class Sip(Parser):
 
     name = "sip"
     transports = frozenset({"udp", "tcp"})
+    first_bytes = bytes({start[0] for start in _STARTS})
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Sip(Parser):
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
         """Whether a request line or a status line begins here (RFC 3261 §7.1, §7.2)."""
         del source_port, destination_port
-        return len(payload) > 12 and payload[0] in _FIRST_BYTES and _START.match(payload) is not None
+        return len(payload) > 12 and _START.match(payload) is not None
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """Take a datagram or the next bytes of a stream.
@@ -52,7 +52,7 @@ class Sip(Parser):
         A body is passed over here rather than skipped by the meter: over UDP its announced length may be a lie, so
         that a segment which begins with a start line is always taken for a message.
         """
-        if _START.match(payload):
+        if (self._heads[direction] or self._skips[direction]) and _START.match(payload):
             self.gap(direction)
         begin = self._skips[direction]
         if begin >= len(payload):

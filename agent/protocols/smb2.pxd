@@ -20,3 +20,8 @@ cdef class Smb2(Parser):
     cpdef long long data(self, int direction, bytes payload, long long length, long long when) except? -2
     @cython.locals(framer=Framer)
     cpdef gap(self, int direction)
+
+
+@cython.locals(size=Py_ssize_t)
+cpdef Py_ssize_t _size_of(bytes header) except -1
+cdef long long _number(bytes body, Py_ssize_t at) except -1

@@ -48,6 +48,7 @@ class Smb2(Parser):
 
     name = "smb2"
     transports = frozenset({"tcp"})
+    first_bytes = b"\0"
 
     def __init__(self) -> None:
         super().__init__()

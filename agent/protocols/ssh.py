@@ -17,6 +17,7 @@ class Ssh(Parser):
 
     name = "ssh"
     transports = frozenset({"tcp"})
+    first_bytes = b"S"
 
     def __init__(self) -> None:
         super().__init__()

@@ -32,6 +32,12 @@ cdef class Tls(Parser):
     cdef bint _alert(self, bytes record, long long when) except -1
 
 
+@cython.locals(size=Py_ssize_t, after=bytes)
+cdef bint _is_record(bytes payload) except -1
+@cython.locals(size=Py_ssize_t)
+cpdef Py_ssize_t _size_of(bytes header) except -1
+
+
 cdef class _Extensions:
     cdef bytes _hello
     cdef Py_ssize_t _position

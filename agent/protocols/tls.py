@@ -49,6 +49,7 @@ class Tls(Parser):
 
     name = "tls"
     transports = frozenset({"tcp"})
+    first_bytes = bytes((CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA))
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,19 +62,7 @@ class Tls(Parser):
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
         """Whether a record begins here, with a body that fits its type (RFC 8446 §5.1)."""
         del source_port, destination_port
-        if len(payload) < 6 or not CHANGE_CIPHER_SPEC <= payload[0] <= APPLICATION_DATA:
-            return False
-        if payload[1] != 3 or payload[2] > 4:
-            return False
-        size = payload[3] << 8 | payload[4]
-        if payload[0] == HANDSHAKE:
-            return payload[5] in CLEAR_HANDSHAKES and payload[6:7] in (b"", b"\0") and 4 <= size <= LARGEST_RECORD
-        if payload[0] == APPLICATION_DATA:
-            after = payload[RECORD_HEADER + size :][:2]
-            return 17 <= size <= LARGEST_RECORD and (not after or (20 <= after[0] <= 23 and after[1:] in (b"", b"\3")))
-        if payload[0] == ALERT:
-            return payload[5] in (1, 2) if size == 2 else 18 <= size <= 64
-        return size == 1 and payload[5] == 1
+        return _is_record(payload)
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """Take the next bytes of one direction."""
@@ -153,6 +142,22 @@ class Tls(Parser):
             fields["outcome"] = "failure"
         self.note("network.session", when, fields)
         return level == 2
+
+
+def _is_record(payload: bytes) -> bool:
+    if len(payload) < 6 or not CHANGE_CIPHER_SPEC <= payload[0] <= APPLICATION_DATA:
+        return False
+    if payload[1] != 3 or payload[2] > 4:
+        return False
+    size = payload[3] << 8 | payload[4]
+    if payload[0] == HANDSHAKE:
+        return payload[5] in CLEAR_HANDSHAKES and (len(payload) == 6 or not payload[6]) and 4 <= size <= LARGEST_RECORD
+    if payload[0] == APPLICATION_DATA:
+        after = Octets.part(payload, RECORD_HEADER + size, RECORD_HEADER + size + 2)
+        return 17 <= size <= LARGEST_RECORD and (not after or (20 <= after[0] <= 23 and after[1:] in (b"", b"\3")))
+    if payload[0] == ALERT:
+        return payload[5] in (1, 2) if size == 2 else 18 <= size <= 64
+    return size == 1 and payload[5] == 1
 
 
 def _size_of(header: bytes) -> int:
