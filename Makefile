@@ -22,6 +22,7 @@ test: $(VENV)/developing ## Run every test
 
 check: $(VENV)/developing ## Lint, format and types
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/python -m nigrani.stream.schema --check config/schema
 	@$(BIN)/python -m nigrani.reference --check docs/reference.md

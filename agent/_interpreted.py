@@ -14,9 +14,7 @@ from types import ModuleType
 class _Interpreted(MetaPathFinder):
     """Finds modules of `agent` as .py."""
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         del target
         if not fullname.startswith("agent.") or path is None:
             return None

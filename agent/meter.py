@@ -224,8 +224,16 @@ class Meter:
         """Read the packets of the following calls from this writable buffer."""
         self.buf = self.view = memoryview(buffer)
 
-    def feed(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, link: cython.int, big: cython.bint,
-             nano: cython.bint, most: cython.uint, until: cython.ulonglong = 1 << 62) -> int:
+    def feed(
+        self,
+        start: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        link: cython.int,
+        big: cython.bint,
+        nano: cython.bint,
+        most: cython.uint,
+        until: cython.ulonglong = 1 << 62,
+    ) -> int:
         """Meter the pcap records of the buffer's bytes start…end up to the time `until`.
 
         Returns where the first record begins that is incomplete or later. `most` is the longest record believed (the file's
@@ -251,7 +259,13 @@ class Meter:
                 sub = self._l32(position + 4)
                 held = self._l32(position + 8)
                 wire = self._l32(position + 12)
-            if held > most or held > wire or wire == 0 or wire > 0x7FFFFFF or (sub >= 1_000_000 and (not nano or sub >= 1_000_000_000)):
+            if (
+                held > most
+                or held > wire
+                or wire == 0
+                or wire > 0x7FFFFFF
+                or (sub >= 1_000_000 and (not nano or sub >= 1_000_000_000))
+            ):
                 return -1 - position
             at = position + 16
             when = sec * SECOND + (sub // 1000 if nano else sub)
@@ -287,8 +301,9 @@ class Meter:
             at += step
         return count - left
 
-    def packet(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, when: cython.ulonglong,
-               link: cython.int) -> None:
+    def packet(
+        self, start: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, when: cython.ulonglong, link: cython.int
+    ) -> None:
         """Meter one packet, the buffer's bytes start…end; `wire` its full length, `when` in µs since the epoch."""
         self._packet(start, end, wire, when, link)
 
@@ -385,8 +400,9 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _packet(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, when: cython.ulonglong,
-                link: cython.int) -> cython.int:
+    def _packet(
+        self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, when: cython.ulonglong, link: cython.int
+    ) -> cython.int:
         """Peel the link layer and set out for the network layer."""
         second: cython.ulonglong = when // SECOND
         kind: cython.uint = 0
@@ -425,8 +441,9 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _ethertype(self, kind: cython.uint, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint,
-                   depth: cython.int) -> cython.int:
+    def _ethertype(
+        self, kind: cython.uint, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, depth: cython.int
+    ) -> cython.int:
         """Look through VLAN and QinQ tags, PPPoE and MPLS labels (IEEE 802.1Q, RFC 2516, RFC 3032)."""
         label: cython.ulonglong
         if kind in {0x0800, 0x86DD}:
@@ -583,16 +600,29 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _inner(self, protocol: cython.uint, at: cython.Py_ssize_t, end: cython.Py_ssize_t, left: cython.uint,
-               kind: cython.uint, piece: cython.uint, label: cython.ulonglong, depth: cython.int) -> cython.int:
+    def _inner(
+        self,
+        protocol: cython.uint,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        left: cython.uint,
+        kind: cython.uint,
+        piece: cython.uint,
+        label: cython.ulonglong,
+        depth: cython.int,
+    ) -> cython.int:
         """Tunnels (RFC 2003, 2784, 4213, 7348) are looked through, everything else is a packet of a flow."""
         if piece & 0x1FFF == 0:
             if protocol == 47:
                 return self._gre(at, end, left, depth)
             if protocol in {4, 41} and at < end:
                 return self._ip(at, end, left, depth - 1)
-            if protocol == UDP and left > 16 and at + 16 < end and self._u16(at + 2) == 4789 and (
-                self.buf[at + 8] & 12 == 8 or (self.buf[at + 8] & 12 == 12 and self.buf[at + 11] == 3)
+            if (
+                protocol == UDP
+                and left > 16
+                and at + 16 < end
+                and self._u16(at + 2) == 4789
+                and (self.buf[at + 8] & 12 == 8 or (self.buf[at + 8] & 12 == 12 and self.buf[at + 11] == 3))
             ):  # with the protocol extension, Ethernet is 3
                 return self._ethernet(at + 16, end, left - 16, depth - 1)
         return self._transport(protocol, at, end, left, kind, piece, label)
@@ -638,8 +668,16 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _transport(self, protocol: cython.uint, at: cython.Py_ssize_t, end: cython.Py_ssize_t, left: cython.uint,
-                   kind: cython.uint, piece: cython.uint, label: cython.ulonglong) -> cython.int:
+    def _transport(
+        self,
+        protocol: cython.uint,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        left: cython.uint,
+        kind: cython.uint,
+        piece: cython.uint,
+        label: cython.ulonglong,
+    ) -> cython.int:
         """Find ports, flags and payload; find the row; count; show the payload to its parser."""
         ports: cython.ulonglong = 0
         flags: cython.uint = 0
@@ -676,11 +714,14 @@ class Meter:
         header = min(header, left)
         if piece == 0x2000:  # the first of several fragments: the others have no ports of their own
             self._keep_ports(protocol, label, ports)
-        row = self._row(
-            ((ports >> 16) << 32) | ((ports & 0xFFFF) << 16) | (protocol << 8) | kind, flags, protocol
-        )
-        side = (0 if self.table[row + A_LO] == self.a_lo and self.table[row + A_HI] == self.a_hi
-                and (self.table[row + META] >> 32) == (ports >> 16) else 1) ^ self.table[row + FLIPPED]
+        row = self._row(((ports >> 16) << 32) | ((ports & 0xFFFF) << 16) | (protocol << 8) | kind, flags, protocol)
+        side = (
+            0
+            if self.table[row + A_LO] == self.a_lo
+            and self.table[row + A_HI] == self.a_hi
+            and (self.table[row + META] >> 32) == (ports >> 16)
+            else 1
+        ) ^ self.table[row + FLIPPED]
         self._count(row, side, flags, left - header)
         if numbered:
             self._sequence(row, side, sequence, left - header, flags)
@@ -753,8 +794,14 @@ class Meter:
     @cython.cfunc
     @cython.inline
     @cython.exceptval(-1, check=True)
-    def _bucket(self, a_hi: cython.ulonglong, a_lo: cython.ulonglong, b_hi: cython.ulonglong, b_lo: cython.ulonglong,
-                meta: cython.ulonglong) -> cython.Py_ssize_t:
+    def _bucket(
+        self,
+        a_hi: cython.ulonglong,
+        a_lo: cython.ulonglong,
+        b_hi: cython.ulonglong,
+        b_lo: cython.ulonglong,
+        meta: cython.ulonglong,
+    ) -> cython.Py_ssize_t:
         """A seeded hash of the key; the order of a chain never shows in the records."""
         hash_: cython.ulonglong
         if not cython.compiled:
@@ -810,9 +857,18 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _open(self, bucket: cython.Py_ssize_t, a_hi: cython.ulonglong, a_lo: cython.ulonglong, b_hi: cython.ulonglong,
-              b_lo: cython.ulonglong, meta: cython.ulonglong, swapped: cython.bint, flags: cython.ulonglong,
-              protocol: cython.uint) -> cython.Py_ssize_t:
+    def _open(
+        self,
+        bucket: cython.Py_ssize_t,
+        a_hi: cython.ulonglong,
+        a_lo: cython.ulonglong,
+        b_hi: cython.ulonglong,
+        b_lo: cython.ulonglong,
+        meta: cython.ulonglong,
+        swapped: cython.bint,
+        flags: cython.ulonglong,
+        protocol: cython.uint,
+    ) -> cython.Py_ssize_t:
         index: cython.Py_ssize_t
         row: cython.Py_ssize_t
         column: cython.Py_ssize_t
@@ -865,7 +921,9 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _count(self, row: cython.Py_ssize_t, side: cython.ulonglong, flags: cython.ulonglong, payload: cython.ulonglong) -> cython.int:
+    def _count(
+        self, row: cython.Py_ssize_t, side: cython.ulonglong, flags: cython.ulonglong, payload: cython.ulonglong
+    ) -> cython.int:
         """Add one packet to its direction."""
         base: cython.Py_ssize_t = row + SIDE + side * WIDTH
         size: cython.ulonglong = self.size
@@ -910,8 +968,14 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _sequence(self, row: cython.Py_ssize_t, side: cython.ulonglong, sequence: cython.ulonglong,
-                  payload: cython.ulonglong, flags: cython.ulonglong) -> cython.int:
+    def _sequence(
+        self,
+        row: cython.Py_ssize_t,
+        side: cython.ulonglong,
+        sequence: cython.ulonglong,
+        payload: cython.ulonglong,
+        flags: cython.ulonglong,
+    ) -> cython.int:
         """Tell a retransmission: bytes below the highest sequence number seen (a keep-alive's one byte apart)."""
         base: cython.Py_ssize_t = row + SIDE + side * WIDTH
         length: cython.ulonglong = payload + (1 if flags & (SYN | FIN) else 0)
@@ -930,8 +994,16 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _show(self, row: cython.Py_ssize_t, side: cython.ulonglong, at: cython.Py_ssize_t, end: cython.Py_ssize_t,
-              length: cython.ulonglong, sequence: cython.ulonglong, protocol: cython.uint) -> cython.int:
+    def _show(
+        self,
+        row: cython.Py_ssize_t,
+        side: cython.ulonglong,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        length: cython.ulonglong,
+        sequence: cython.ulonglong,
+        protocol: cython.uint,
+    ) -> cython.int:
         """Give the payload to the flow's parser, in stream order, or ask whose it is."""
         base: cython.Py_ssize_t = row + SIDE + side * WIDTH
         ahead: cython.ulonglong
@@ -973,8 +1045,15 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _parse(self, row: cython.Py_ssize_t, base: cython.Py_ssize_t, side: cython.ulonglong, parser: Parser,
-               payload: bytes, length: cython.ulonglong) -> cython.int:
+    def _parse(
+        self,
+        row: cython.Py_ssize_t,
+        base: cython.Py_ssize_t,
+        side: cython.ulonglong,
+        parser: Parser,
+        payload: bytes,
+        length: cython.ulonglong,
+    ) -> cython.int:
         skip: cython.longlong
         try:
             skip = parser.data(side, payload, length, self.when)
@@ -992,8 +1071,14 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
-    def _recognise(self, row: cython.Py_ssize_t, side: cython.ulonglong, at: cython.Py_ssize_t, end: cython.Py_ssize_t,
-                   protocol: cython.uint) -> cython.bint:
+    def _recognise(
+        self,
+        row: cython.Py_ssize_t,
+        side: cython.ulonglong,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        protocol: cython.uint,
+    ) -> cython.bint:
         """Ask the protocols whose payload this is; the first few payloads of a minute are shown."""
         meta: cython.ulonglong = self.table[row + META]
         left: cython.ulonglong = self.table[row + LOOK] - 1
@@ -1140,9 +1225,10 @@ class Meter:
     @cython.exceptval(-1, check=True)
     def _over(self, row: cython.Py_ssize_t) -> cython.bint:
         """Both ends have closed, or one has reset."""
-        return self.table[row + RESET] != 0 or (
-            self.table[row + SIDE + EVER] & self.table[row + SIDE + WIDTH + EVER] & FIN
-        ) != 0
+        return (
+            self.table[row + RESET] != 0
+            or (self.table[row + SIDE + EVER] & self.table[row + SIDE + WIDTH + EVER] & FIN) != 0
+        )
 
     @cython.cfunc
     @cython.exceptval(0, check=True)
@@ -1158,7 +1244,9 @@ class Meter:
                 return MINUTE
             return 10 * SECOND
         if protocol == UDP:
-            return 5 * SECOND if self.table[row + LOOK] == ACTIVE and self.table[row + SIDE + WIDTH + PACKETS] else 30 * SECOND
+            return (
+                5 * SECOND if self.table[row + LOOK] == ACTIVE and self.table[row + SIDE + WIDTH + PACKETS] else 30 * SECOND
+            )
         return 10 * SECOND
 
     @cython.cfunc

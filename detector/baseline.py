@@ -186,11 +186,7 @@ def _unpack(archive: zipfile.ZipFile, size: int) -> tuple[dict[str, Any], dict[s
     if len(members) != len(archive.infolist()) or len(members) > MAX_MEMBERS:
         raise BaselineError("the baseline has too many members, or one twice")
     for member in members.values():
-        if (
-            member.compress_type != zipfile.ZIP_STORED
-            or member.flag_bits & 1
-            or member.compress_size != member.file_size
-        ):
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 or member.compress_size != member.file_size:
             raise BaselineError(f"the member {member.filename} is compressed or encrypted")
     if sum(member.file_size for member in members.values()) > size:
         raise BaselineError("the baseline's members are larger than the file")

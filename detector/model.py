@@ -244,9 +244,7 @@ class Ensemble:
         self.tail = tail
 
     @classmethod
-    def fit(
-        cls, x: Floats, holdout: Floats, seed: int, light: Sequence[str] = LIGHT, heavy: Sequence[str] = HEAVY
-    ) -> Self:
+    def fit(cls, x: Floats, holdout: Floats, seed: int, light: Sequence[str] = LIGHT, heavy: Sequence[str] = HEAVY) -> Self:
         """Train the named models on rows `x`; `holdout`, rows of the same days that are not in `x`, calibrates them."""
         if not light:
             raise ValueError("an ensemble needs a light member")
@@ -256,9 +254,7 @@ class Ensemble:
         first = np.mean([evidence[name] for name in light], axis=0)
         gate = float(np.quantile(first, 1.0 - GATE))
         both = np.where(first >= gate, np.mean(list(evidence.values()), axis=0), first)
-        return cls(
-            {name: members[name] for name in light}, {name: members[name] for name in heavy}, gate, Tail.fit(both)
-        )
+        return cls({name: members[name] for name in light}, {name: members[name] for name in heavy}, gate, Tail.fit(both))
 
     @property
     def members(self) -> dict[str, Member]:

@@ -125,12 +125,8 @@ def _condition_refusals(condition: object, kind: str) -> Iterator[RefusedError]:
     if len(operators) != 1 or not operators <= COMPARE.keys():
         yield RefusedError("the condition does not compare once", "use one of: " + ", ".join(COMPARE), *keys)
     for key in operators:
-        if type(condition[key]) is not int or not 0 <= condition[key] <= (
-            MAX_LIMIT if kind == "value_count" else 1 << 40
-        ):
-            yield RefusedError(
-                f"`{condition[key]}` is no count that can be compared", "write a whole number", *keys, key
-            )
+        if type(condition[key]) is not int or not 0 <= condition[key] <= (MAX_LIMIT if kind == "value_count" else 1 << 40):
+            yield RefusedError(f"`{condition[key]}` is no count that can be compared", "write a whole number", *keys, key)
     if kind == "value_count" and not _texts(condition.get("field")):
         yield RefusedError("value_count has no field", "add `field:` with the field whose values count", *keys)
     if kind == "event_count" and "field" in condition:

@@ -30,9 +30,7 @@ PYSIGMA_ERRORS = (SigmaError, AttributeError, TypeError, KeyError, ValueError, I
 """What pySigma raises on documents of another shape than it expects."""
 
 
-def detection_refusals(
-    conditions: Conditions, detection: dict[str, Any], key: str = "detection"
-) -> Iterator[RefusedError]:
+def detection_refusals(conditions: Conditions, detection: dict[str, Any], key: str = "detection") -> Iterator[RefusedError]:
     """Everything that a detection has and that cannot be run."""
     if "condition" not in detection:
         yield RefusedError("the detection has no condition", "add `condition:`, such as `condition: selection`", key)

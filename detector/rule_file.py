@@ -111,9 +111,7 @@ def _compose(path: Path, text: str) -> tuple[list[Document], list[Fault]]:
                 wrong.append(Fault(path, _line(node), f"a value cannot be read: {error}", "quote the value"))
         faults += wrong
         if len(found) > MAX_DOCUMENTS:
-            return [], [
-                Fault(path, _line(node), f"the file has over {MAX_DOCUMENTS} rules", "split it into several files")
-            ]
+            return [], [Fault(path, _line(node), f"the file has over {MAX_DOCUMENTS} rules", "split it into several files")]
     return found, faults[:MAX_FAULTS]
 
 

@@ -95,9 +95,7 @@ def _refusals(data: dict[str, Any]) -> Iterator[RefusedError]:
 
 def _wrong_values(data: dict[str, Any]) -> Iterator[RefusedError]:
     if isinstance(data.get("title"), str) and len(data["title"]) > MAX_TITLE:
-        yield RefusedError(
-            f"the title is longer than {MAX_TITLE} characters", "move the rest to `description`", "title"
-        )
+        yield RefusedError(f"the title is longer than {MAX_TITLE} characters", "move the rest to `description`", "title")
     if isinstance(data.get("id"), str) and not _is_uuid(data["id"]):
         yield RefusedError("`id` is not a UUID", "make one with `uuidgen`", "id")
     for key, words in (("level", LEVELS), ("status", STATUSES)):

@@ -98,9 +98,7 @@ class Loader:
         faults = header_faults(document)
         kinds = [key for key in ("detection", "correlation", "filter") if key in document.data]
         if len(kinds) != 1:
-            faults.append(
-                document.fault("a rule has one of detection, correlation and filter", "add it, or split with ---")
-            )
+            faults.append(document.fault("a rule has one of detection, correlation and filter", "add it, or split with ---"))
         if faults:
             self.faults += faults
             return None
@@ -232,9 +230,7 @@ class Loader:
         except RefusedError as error:
             self._refuse(draft.document, [error])
             return
-        self.warnings += [
-            draft.document.fault(*warning, "correlation", "condition") for warning in never_silent(parsed)
-        ]
+        self.warnings += [draft.document.fault(*warning, "correlation", "condition") for warning in never_silent(parsed)]
         self.rules.append(rule)
         self.correlations.append(correlation)
         for base in bases:

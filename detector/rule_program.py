@@ -44,9 +44,7 @@ class Program:
             case Test():
                 return [node] if self._checks[node](event, extra) else []
             case All(parts) | Any(parts):
-                return [
-                    test for part in parts if self._holds(part, event, extra) for test in self._held(part, event, extra)
-                ]
+                return [test for part in parts if self._holds(part, event, extra) for test in self._held(part, event, extra)]
         return []
 
     def _holds(self, node: Node, event: Event, extra: Extra) -> bool:

@@ -162,5 +162,3 @@ class Service:
         missed = self._reader.missed_events
         self.metrics.missed.inc(missed - self._missed)
         self._missed = missed
-
-

@@ -92,9 +92,7 @@ def signing_key(folder: Path) -> Signer:
         if not public.exists():
             _create(public, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644)
     except OSError as error:
-        raise KeyFileError(
-            f"{folder}: cannot make a signing key: {error.strerror}; let this user write there"
-        ) from error
+        raise KeyFileError(f"{folder}: cannot make a signing key: {error.strerror}; let this user write there") from error
     if key_id(_read_public(public)) != key_id(key.public_key()):
         raise KeyFileError(f"{public} does not belong to {private}; remove {public} and it is written anew")
     return Signer(key)
@@ -133,9 +131,7 @@ def _read_public(path: Path) -> Ed25519PublicKey:
         key = load_pem_public_key(content)
         if isinstance(key, Ed25519PublicKey):
             return key
-    raise KeyFileError(
-        f"{path}: not an Ed25519 public key in PEM; copy {PUBLIC_NAME} from the host that makes baselines"
-    )
+    raise KeyFileError(f"{path}: not an Ed25519 public key in PEM; copy {PUBLIC_NAME} from the host that makes baselines")
 
 
 def _read(path: Path) -> tuple[bytes, int]:

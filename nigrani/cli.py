@@ -62,8 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known, _ = parser().parse_known_args(words)
     verb: Verb = known.verb
     module = importlib.import_module(verb.module)
-    own = argparse.ArgumentParser(prog=" ".join(("nigrani", *verb.words)), description=module.__doc__,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    own = argparse.ArgumentParser(
+        prog=" ".join(("nigrani", *verb.words)),
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     module.arguments(own)
     options = own.parse_args(words[len(verb.words) :])
     try:

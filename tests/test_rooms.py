@@ -33,7 +33,8 @@ def imported(path: Path) -> Iterator[str]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from (f"{module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in {
-            "import_module", "__import__"
+            "import_module",
+            "__import__",
         }:
             name = node.args[0].values[0] if isinstance(node.args[0], ast.JoinedStr) else node.args[0]
             assert isinstance(name, ast.Constant), f"{path}:{node.lineno} imports what cannot be told"

@@ -37,9 +37,7 @@ def run(options: argparse.Namespace) -> int:
         where = str(options.config or "configuration")
         raise BadConfig([Fault(where, 0, "no interface to watch", "set interfaces, such as [eth0]")])
     try:
-        spool = Spool.open(
-            config.bus.path or state_folder() / "bus", max_bytes=config.bus.max_bytes, fsync=config.bus.fsync
-        )
+        spool = Spool.open(config.bus.path or state_folder() / "bus", max_bytes=config.bus.max_bytes, fsync=config.bus.fsync)
     except (OSError, ValueError) as error:
         raise Problem(str(error)) from None
     service = AgentService(config, spool, options.config)

@@ -39,8 +39,11 @@ def load(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> _T
     data = _read(path, lines, faults) if path else {}
     name = str(path) if path else "configuration"
     layers = [
-        *((f"environment {key}", key[len(_PREFIX) :].split("__"), value) for key, value in sorted(os.environ.items())
-          if key.startswith(_PREFIX)),
+        *(
+            (f"environment {key}", key[len(_PREFIX) :].split("__"), value)
+            for key, value in sorted(os.environ.items())
+            if key.startswith(_PREFIX)
+        ),
         *(_override(text) for text in overrides),
     ]
     for where, keys, text in layers:
@@ -98,9 +101,7 @@ def _override(text: str) -> tuple[str, list[str], str]:
     return f"--set {key}", key.split("."), value
 
 
-def _put(
-    data: dict[str, Any], keys: list[str], text: str, where: str, lines: _Lines, faults: list[Fault]
-) -> None:
+def _put(data: dict[str, Any], keys: list[str], text: str, where: str, lines: _Lines, faults: list[Fault]) -> None:
     import yaml  # noqa: PLC0415 - as in _read
 
     try:
@@ -119,9 +120,7 @@ def _put(
     data[keys[-1]] = value
 
 
-def _build(
-    kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]
-) -> Any:
+def _build(kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]) -> Any:
     before = len(faults)
     spot = lines.get(place, (path, 0))
     if not isinstance(data, Mapping):
@@ -158,9 +157,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _convert(
-    hint: Any, value: Any, here: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]
-) -> Any:
+def _convert(hint: Any, value: Any, here: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]) -> Any:
     try:
         if hint == Path | None or hint is Path:
             return Path(msgspec.convert(value, str)) if value is not None else None

@@ -36,9 +36,7 @@ Count = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
-class Event(
-    Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event.dataset", forbid_unknown_fields=False
-):
+class Event(Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event.dataset", forbid_unknown_fields=False):
     """The envelope every event has."""
 
     timestamp: Annotated[datetime, Meta(tz=True)] = field(name="@timestamp")

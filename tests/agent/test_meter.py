@@ -104,18 +104,24 @@ ETHERNETS: dict[str, tuple[Packet, tuple[str, int, str, int], int]] = {
     "gre in ipv6": (LINK / IPv6() / GRE() / udp(), HOME, IP4_SIZE),
     "pptp": (LINK / IP() / GRE_PPTP(seqnum_present=1) / PPP(proto=0x21) / udp(), HOME, IP4_SIZE),
     "pptp ipv6": (
-        LINK / IP() / GRE_PPTP(seqnum_present=1, acknum_present=1) / Raw(b"\xff\x03\0\x57") / udp(A6, B6), HOME6, IP6_SIZE
+        LINK / IP() / GRE_PPTP(seqnum_present=1, acknum_present=1) / Raw(b"\xff\x03\0\x57") / udp(A6, B6),
+        HOME6,
+        IP6_SIZE,
     ),
     "erspan 1": (LINK / IP() / GRE(proto=0x88BE) / LINK / udp(), HOME, IP4_SIZE),
     "erspan 2": (LINK / IP() / GRE(proto=0x88BE, seqnum_present=1) / ERSPAN_II() / LINK / udp(), HOME, IP4_SIZE),
     "erspan 3": (LINK / IP() / GRE(proto=0x22EB, seqnum_present=1) / Raw(bytes(12)) / LINK / udp(), HOME, IP4_SIZE),
     "erspan 3, platform": (
-        LINK / IP() / GRE(proto=0x22EB, seqnum_present=1) / Raw(bytes(11) + b"\1" + bytes(8)) / LINK / udp(), HOME, IP4_SIZE
+        LINK / IP() / GRE(proto=0x22EB, seqnum_present=1) / Raw(bytes(11) + b"\1" + bytes(8)) / LINK / udp(),
+        HOME,
+        IP4_SIZE,
     ),
     "vxlan": (LINK / IP() / UDP(sport=50_000, dport=4789) / VXLAN(flags=8, vni=5) / LINK / udp(), HOME, IP4_SIZE),
     "vxlan, policy": (LINK / IP() / UDP(dport=4789) / VXLAN(flags=0x88, gpid=3) / LINK / udp(), HOME, IP4_SIZE),
     "vxlan vlan": (
-        LINK / IPv6() / UDP(sport=50_000, dport=4789) / VXLAN() / LINK / Dot1Q(vlan=12) / udp(A6, B6), HOME6, IP6_SIZE
+        LINK / IPv6() / UDP(sport=50_000, dport=4789) / VXLAN() / LINK / Dot1Q(vlan=12) / udp(A6, B6),
+        HOME6,
+        IP6_SIZE,
     ),
     "ip in ip": (LINK / IP() / udp(), HOME, IP4_SIZE),
     "6in4": (LINK / IP(proto=41) / udp(A6, B6), HOME6, IP6_SIZE),
@@ -123,10 +129,14 @@ ETHERNETS: dict[str, tuple[Packet, tuple[str, int, str, int], int]] = {
     "pppoe": (LINK / PPPoE() / PPP(proto=0x21) / udp(), HOME, IP4_SIZE),
     "pppoe ipv6": (LINK / PPPoE() / PPP(proto=0x57) / udp(A6, B6), HOME6, IP6_SIZE),
     "options": (
-        LINK / IP(src=A, dst=B, options=[IPOption_Timestamp()]) / UDP(sport=40_000, dport=5000) / HELLO, HOME, IP4_SIZE + 12
+        LINK / IP(src=A, dst=B, options=[IPOption_Timestamp()]) / UDP(sport=40_000, dport=5000) / HELLO,
+        HOME,
+        IP4_SIZE + 12,
     ),
     "hop by hop": (
-        LINK / IPv6(src=A6, dst=B6) / IPv6ExtHdrHopByHop() / UDP(sport=40_000, dport=5000) / HELLO, HOME6, IP6_SIZE + 8
+        LINK / IPv6(src=A6, dst=B6) / IPv6ExtHdrHopByHop() / UDP(sport=40_000, dport=5000) / HELLO,
+        HOME6,
+        IP6_SIZE + 8,
     ),
     "all extension headers": (
         LINK
@@ -246,7 +256,10 @@ def test_arp() -> None:
         assert (row.source_port, row.destination_port, row.protocol) == (0, 0, 0)
     foreign = built(who_has).replace(bytes([0, 1, 8, 0]), bytes([0, 6, 8, 0]))
     assert metered([frame(foreign), frame(built(who_has)[:40])]).counters == {
-        **metered([]).counters, "packets": 2, "other_packets": 1, "short_packets": 1
+        **metered([]).counters,
+        "packets": 2,
+        "other_packets": 1,
+        "short_packets": 1,
     }
 
 
@@ -362,7 +375,8 @@ def test_ports_used_again_are_a_new_flow() -> None:
     whole = ["> S", "< SA", "> A", "> FA", "< FA", "> A"]
     found = metered(talk(*whole) + talk(*whole, begin=1))
     assert [(row.number, row.state, row.reason, row.ours.packets) for row in found.rows] == [
-        (1, "SF", "closed", 4), (2, "SF", "end", 4)
+        (1, "SF", "closed", 4),
+        (2, "SF", "end", 4),
     ]
     assert metered(talk("> S", "< RA") * 2).counters["flows"] == 2
     assert metered(talk("> S", "+1", "> S", "+2", "> S")).counters["flows"] == 1
@@ -422,8 +436,17 @@ def reference(script: Script, back: bool) -> tuple[list[int], list[int], Side]:
             sizes.append(size + 28)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     side = Side(
-        len(sizes), sum(sizes), sum(sizes) - 28 * len(sizes), 0, 0, min(sizes, default=0), max(sizes, default=0),
-        sum(size * size for size in sizes), min(gaps, default=0), max(gaps, default=0), sum(gaps),
+        len(sizes),
+        sum(sizes),
+        sum(sizes) - 28 * len(sizes),
+        0,
+        0,
+        min(sizes, default=0),
+        max(sizes, default=0),
+        sum(size * size for size in sizes),
+        min(gaps, default=0),
+        max(gaps, default=0),
+        sum(gaps),
         sum(gap * gap for gap in gaps),
     )
     return summary(sizes), summary(gaps), side
@@ -790,8 +813,11 @@ def test_both_forms_say_the_same_of_hostile_packets(
     expected = answer(packets, **request)
     assert interpreted.ask(packets, **request) == expected
     counters = expected[2]
-    assert counters["packets"] == len(packets) == sum(row[18][0] + row[19][0] for row in expected[0]) + sum(
-        counters[reason] for reason in ("short_packets", "other_packets", "deep_packets")
+    assert (
+        counters["packets"]
+        == len(packets)
+        == sum(row[18][0] + row[19][0] for row in expected[0])
+        + sum(counters[reason] for reason in ("short_packets", "other_packets", "deep_packets"))
     )
 
 

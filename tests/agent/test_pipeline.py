@@ -110,8 +110,12 @@ def test_a_dns_answer_keeps_its_question_apart() -> None:
 def test_every_dataset_has_an_example_of_its_required_fields() -> None:
     """A fact without optional fields is an event of its dataset."""
     pipe, sink = pipeline()
-    required = {"network.session": {"protocol": "ssh"}, "dicom.association": {"action": "c-echo"},
-                "fhir.interaction": {"interaction": "read"}, "ai.inference": {"source": "10.0.0.1"}}
+    required = {
+        "network.session": {"protocol": "ssh"},
+        "dicom.association": {"action": "c-echo"},
+        "fhir.interaction": {"interaction": "read"},
+        "ai.inference": {"source": "10.0.0.1"},
+    }
     datasets = [name for name in DATASETS if name not in {"network.flow", "agent.status"}]
     feed(pipe.meter, frames(segment(1)))
     pipe.meter.close()

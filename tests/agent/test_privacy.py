@@ -39,9 +39,20 @@ def ends(source: str = "10.0.0.1", destination: str = "10.0.0.2", kind: int = 4,
 def record(way: Ends | None = None, **changes: Any) -> FlowRecord:
     side = (2, 140, 60, 0x12, 1, 60, 80, 60 * 60 + 80 * 80, 500, 500, 500, 250_000)
     values = {
-        "ends": way or ends(), "reason": "closed", "protocol": "dicom", "part": 0, "begin": START, "start": START,
-        "last": START + 500, "first": START + 20, "state": "SF", "source": side, "destination": (0,) * 12,
-        "requests": 0, "replies": 0, "gratuitous": 0,
+        "ends": way or ends(),
+        "reason": "closed",
+        "protocol": "dicom",
+        "part": 0,
+        "begin": START,
+        "start": START,
+        "last": START + 500,
+        "first": START + 20,
+        "state": "SF",
+        "source": side,
+        "destination": (0,) * 12,
+        "requests": 0,
+        "replies": 0,
+        "gratuitous": 0,
     }
     return FlowRecord(**{**values, **changes})
 
@@ -93,10 +104,22 @@ def test_what_is_no_address_is_a_token_too(text: str) -> None:
 @pytest.mark.parametrize(
     ("address", "zone"),
     [
-        ("10.20.1.1", "imaging"), ("10.20.1.200", "ct"), ("10.20.1.201", "imaging"), ("10.9.9.9", "internal"),
-        ("172.16.5.5", "internal"), ("192.168.1.1", "guests"), ("8.8.8.8", "internet"), ("2001:db8::1", "internet"),
-        ("fd00::1", "wards"), ("fe80::1", "internal"), ("127.0.0.1", "loopback"), ("224.0.0.251", "multicast"),
-        ("ff02::1", "multicast"), ("255.255.255.255", "broadcast"), ("0.0.0.0", "unspecified"), ("::", "unspecified"),
+        ("10.20.1.1", "imaging"),
+        ("10.20.1.200", "ct"),
+        ("10.20.1.201", "imaging"),
+        ("10.9.9.9", "internal"),
+        ("172.16.5.5", "internal"),
+        ("192.168.1.1", "guests"),
+        ("8.8.8.8", "internet"),
+        ("2001:db8::1", "internet"),
+        ("fd00::1", "wards"),
+        ("fe80::1", "internal"),
+        ("127.0.0.1", "loopback"),
+        ("224.0.0.251", "multicast"),
+        ("ff02::1", "multicast"),
+        ("255.255.255.255", "broadcast"),
+        ("0.0.0.0", "unspecified"),
+        ("::", "unspecified"),
         ("::ffff:10.20.1.1", "imaging"),
     ],
 )
@@ -120,8 +143,15 @@ def test_a_flow_record() -> None:
     source, destination = one.address("10.0.0.1")[0], one.address("10.0.0.2")[0]
     assert (event["host.id"], event["source.address"], event["destination.address"]) == (source, source, destination)
     assert {name: value for name, value in event.items() if isinstance(value, int)} == {
-        "event.sequence": 0, "source.port": 40_000, "destination.port": 104, "network.vlan.id": 5, "event.duration": 500_000,
-        "nigrani.flow.first_payload_us": 20, "source.packets": 2, "source.bytes": 140, "nigrani.source.payload_bytes": 60,
+        "event.sequence": 0,
+        "source.port": 40_000,
+        "destination.port": 104,
+        "network.vlan.id": 5,
+        "event.duration": 500_000,
+        "nigrani.flow.first_payload_us": 20,
+        "source.packets": 2,
+        "source.bytes": 140,
+        "nigrani.source.payload_bytes": 60,
         "nigrani.source.retransmissions": 1,
     }
     assert event["nigrani.source.size"] == [60, 70, 80, 10]
@@ -306,9 +336,16 @@ def test_no_canary_leaves() -> None:
     way = Ends(1, 6, 6, *halves(ADDRESSES[2]), *halves("::ffff:10.87.65.43"), 1, 2, 0, int(MAC.replace(":", ""), 16), 0)
     events += [one.flow(record(way)), one.flow(record(ends(ADDRESSES[0], ADDRESSES[1]))), one.status(START, "0.1", 1, 1, {})]
     line = {
-        "msec": 1_700_000_000.5, "client": ADDRESSES[0], "up": f"{ADDRESSES[1]}:8000", "cn": NAMES[0], "key": NAMES[1],
-        "uri": f"/v2/models/lung/infer?patient={NAMES[4]}&from={ADDRESSES[0]}", "study": NAMES[4], "method": NAMES[2],
-        "patient": NAMES[0], "body": {"name": NAMES},
+        "msec": 1_700_000_000.5,
+        "client": ADDRESSES[0],
+        "up": f"{ADDRESSES[1]}:8000",
+        "cn": NAMES[0],
+        "key": NAMES[1],
+        "uri": f"/v2/models/lung/infer?patient={NAMES[4]}&from={ADDRESSES[0]}",
+        "study": NAMES[4],
+        "method": NAMES[2],
+        "patient": NAMES[0],
+        "body": {"name": NAMES},
     }
     for change in ({}, {"cn": ""}, {"client": NAMES[3], "up": NAMES[3] + ":80"}, {"uri": f"/v2/models/{NAMES[0]}/infer"}):
         events.append(one.fact(None, Gateway().parse(json.dumps({**line, **change}).encode())))

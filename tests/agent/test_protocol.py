@@ -19,7 +19,8 @@ def test_the_first_of_its_kind_leaves_at_once_and_repeats_as_a_sum() -> None:
         parser.note("x", when, {"action": "read"}, {"size": 10})
     parser.note("x", 4, {"action": "write"})
     assert [fields(fact) for fact in parser.fresh] == [
-        ("x", 1, {"action": "read"}, {"size": 10}, 1), ("x", 4, {"action": "write"}, None, 1)
+        ("x", 1, {"action": "read"}, {"size": 10}, 1),
+        ("x", 4, {"action": "write"}, None, 1),
     ]
     assert [fields(fact) for fact in parser.cut()] == [("x", 3, {"action": "read"}, {"size": 20}, 2)]
     assert parser.cut() == []

@@ -46,9 +46,7 @@ def lines(*seconds: float) -> bytes:
 
 def lone(count: int, every: float, begin: float = 0.0, port: int = 10_000) -> list[Frame]:
     """Flows of one packet each."""
-    return [
-        frame(datagram(("10.0.0.1", port + number), ("10.0.0.2", 9)), begin + number * every) for number in range(count)
-    ]
+    return [frame(datagram(("10.0.0.1", port + number), ("10.0.0.2", 9)), begin + number * every) for number in range(count)]
 
 
 @pytest.mark.parametrize("form", [pcap, pcapng])

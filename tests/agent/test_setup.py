@@ -32,7 +32,8 @@ def test_the_key_is_made_in_the_state_folder_and_kept(state: Path) -> None:
 
 def test_policy_reaches_the_way_out(tmp_path: Path, state: Path) -> None:
     config = AgentConfig(
-        name="probe", host="10.0.0.2",
+        name="probe",
+        host="10.0.0.2",
         privacy=settings.Privacy(key=tmp_path / "other.key", zones={"ct": ("10.0.0.0/24",)}, domains="token"),
     )
     privacy = make_privacy(config, "1")

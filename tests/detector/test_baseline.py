@@ -241,8 +241,7 @@ def npy(array: np.ndarray, version: tuple[int, int] = (1, 0)) -> bytes:
 
 def header(**changes: object) -> bytes:
     return json.dumps(
-        {"format": FORMAT, "features": FEATURES, "schema": schema_hash(FEATURES), "arrays": {"a": ["<f8", [3]]}}
-        | changes
+        {"format": FORMAT, "features": FEATURES, "schema": schema_hash(FEATURES), "arrays": {"a": ["<f8", [3]]}} | changes
     ).encode()
 
 

@@ -95,9 +95,7 @@ class TestTail:
 
     def test_false_alarms_meet_the_budget(self) -> None:
         rng = np.random.default_rng(3)
-        rates = [
-            (rng.gamma(2, size=20_000) > Tail.fit(rng.gamma(2, size=1000)).threshold(1e-3)).mean() for _ in range(40)
-        ]
+        rates = [(rng.gamma(2, size=20_000) > Tail.fit(rng.gamma(2, size=1000)).threshold(1e-3)).mean() for _ in range(40)]
         assert np.mean(rates) == pytest.approx(1e-3, rel=0.35)
 
     def test_few_scores_extrapolate_with_caution(self) -> None:
@@ -132,9 +130,7 @@ class TestTail:
         assert tail.p(5.0).shape == ()
         assert tail.p(np.zeros((2, 3))).shape == (2, 3)
 
-    @pytest.mark.parametrize(
-        ("holdout", "message"), [([], "at least one"), ([1.0, np.nan], "finite"), ([np.inf], "finite")]
-    )
+    @pytest.mark.parametrize(("holdout", "message"), [([], "at least one"), ([1.0, np.nan], "finite"), ([np.inf], "finite")])
     def test_refuses_no_scores(self, holdout: list[float], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             Tail.fit(holdout)

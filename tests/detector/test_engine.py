@@ -196,9 +196,7 @@ class TestAnomalies:
 
     def test_a_larger_budget_never_tells_less(self, make: Maker, learnt: Learnt) -> None:
         events = hour(make, learnt.end, theft(make, learnt.end + 300))
-        counts = [
-            len(Watch(learnt.knowledge, budget).feed(*events).close().alerts) for budget in (1e-3, 0.1, 7.0, 1e3, 1e6)
-        ]
+        counts = [len(Watch(learnt.knowledge, budget).feed(*events).close().alerts) for budget in (1e-3, 0.1, 7.0, 1e3, 1e6)]
         assert counts == sorted(counts)
         assert counts[0] <= 1 <= counts[2]
         assert counts[-1] > 3

@@ -64,9 +64,7 @@ def test_standard_input_is_read_once() -> None:
         Inputs(["-", "-"])
 
 
-def test_faults_of_each_file_are_told_and_counted(
-    make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_faults_of_each_file_are_told_and_counted(make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = []
     for number in range(2):
         path = tmp_path / f"{number}.ndjson"

@@ -71,9 +71,7 @@ class TestEveryModel:
     def test_a_row_scores_alike_in_any_company(self, model: Model) -> None:
         x = rows(2500, seed=4)
         together = model.score(x)
-        assert np.allclose(
-            together[[0, 1100, 2499]], np.concatenate([model.score(x[i : i + 1]) for i in (0, 1100, 2499)])
-        )
+        assert np.allclose(together[[0, 1100, 2499]], np.concatenate([model.score(x[i : i + 1]) for i in (0, 1100, 2499)]))
         assert np.array_equal(together[:1500][::-1], model.score(x[:1500][::-1]))
 
     def test_shapes(self, model: Model) -> None:

@@ -71,7 +71,13 @@ def test_the_engine_tells_them_together(tmp_path: Path) -> None:
         when = datetime(2026, 3, 2, 8, 0, second, tzinfo=UTC)
         engine.feed(
             NetworkFlow(
-                timestamp=when, id=str(second), sequence=second, agent="a", host="ip:a", source="ip:a", destination="ip:b",
+                timestamp=when,
+                id=str(second),
+                sequence=second,
+                agent="a",
+                host="ip:a",
+                source="ip:a",
+                destination="ip:b",
                 destination_port=port,
             )
         )

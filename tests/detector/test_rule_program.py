@@ -118,9 +118,7 @@ def test_because_tells_what_positive_tests_matched() -> None:
 
 
 def test_what_several_rules_ask_is_asked_once() -> None:
-    detections = [
-        {"sel": {"event.action": "c-find", "dicom.calling_ae": name}, "condition": "sel"} for name in ("x", "y")
-    ]
+    detections = [{"sel": {"event.action": "c-find", "dicom.calling_ae": name}, "condition": "sel"} for name in ("x", "y")]
     compiled = program(*detections)
     function = compiled.source.partition("checks")[0]
     assert function.count("event.action.lower()") == 1

@@ -20,9 +20,7 @@ RULES = HERE.parents[1] / "rules"
 FILES = sorted(RULES.rglob("*.yml"))
 SEQUENCES = sorted(HERE.rglob("*.ndjson"))
 
-DISCONNECTS = re.compile(
-    r"\b(unplug|disconnect|power (it )?off|switch (it )?off|shut (it )?down|isolate)\b", re.IGNORECASE
-)
+DISCONNECTS = re.compile(r"\b(unplug|disconnect|power (it )?off|switch (it )?off|shut (it )?down|isolate)\b", re.IGNORECASE)
 
 
 def hits(rules: RuleSet, sequence: Path) -> list[list[Hit]]:

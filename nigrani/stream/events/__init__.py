@@ -26,14 +26,7 @@ __all__ = [
 ]
 
 AnyEvent = (
-    NetworkFlow
-    | NetworkDns
-    | NetworkSession
-    | DicomAssociation
-    | Hl7Message
-    | FhirInteraction
-    | AiInference
-    | AgentStatus
+    NetworkFlow | NetworkDns | NetworkSession | DicomAssociation | Hl7Message | FhirInteraction | AiInference | AgentStatus
 )
 
 DATASETS: dict[str, type[Event]] = {

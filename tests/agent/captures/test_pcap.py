@@ -63,7 +63,8 @@ def test_a_broken_record_costs_itself(tmp_path: Path, name: str, at: int) -> Non
     found, faults, _ = read_file(tmp_path, broken(at, HEADERS[name]), PcapFile)
     assert found.packets == 59
     assert faults == {
-        "truncated_record" if "beyond" in name else "broken_record": 1, "skipped_bytes": len(record(PACKETS[at]))
+        "truncated_record" if "beyond" in name else "broken_record": 1,
+        "skipped_bytes": len(record(PACKETS[at])),
     }
 
 

@@ -13,10 +13,21 @@ from agent.protocol import Fact
 from nigrani.stream.events import AiInference
 
 LINE: dict[str, Any] = {
-    "msec": 1_700_000_000.123456, "client": "10.0.0.9", "uri": "/v2/models/lung-nodule/infer", "method": "POST",
+    "msec": 1_700_000_000.123456,
+    "client": "10.0.0.9",
+    "uri": "/v2/models/lung-nodule/infer",
+    "method": "POST",
     "status": 200,
-    "cn": "CN=reader7", "key": "k1", "req_bytes": 524_288, "resp_bytes": 300, "dur": 0.25, "up": "10.0.0.5:8000",
-    "study": "1.2.840.1", "sk": "a1,b2,,c3", "c1": "0.93", "ent": "1.5",
+    "cn": "CN=reader7",
+    "key": "k1",
+    "req_bytes": 524_288,
+    "resp_bytes": 300,
+    "dur": 0.25,
+    "up": "10.0.0.5:8000",
+    "study": "1.2.840.1",
+    "sk": "a1,b2,,c3",
+    "c1": "0.93",
+    "ent": "1.5",
 }
 
 
@@ -28,10 +39,22 @@ def test_one_request() -> None:
     fact = parse()
     assert (fact.dataset, fact.when, fact.count, fact.sums) == ("ai.inference", 1_700_000_000_123_456, 1, None)
     assert fact.fields == {
-        "source": "10.0.0.9", "user": "CN=reader7", "server": "triton", "model": "lung-nodule", "action": "predict",
-        "method": "POST", "status": 200, "request_bytes": 524_288, "response_bytes": 300, "duration": 250_000_000,
-        "study": "1.2.840.1", "sketch": ("a1", "b2", "c3"), "confidence": 0.93, "entropy": 1.5,
-        "destination": "10.0.0.5", "destination_port": 8000,
+        "source": "10.0.0.9",
+        "user": "CN=reader7",
+        "server": "triton",
+        "model": "lung-nodule",
+        "action": "predict",
+        "method": "POST",
+        "status": 200,
+        "request_bytes": 524_288,
+        "response_bytes": 300,
+        "duration": 250_000_000,
+        "study": "1.2.840.1",
+        "sketch": ("a1", "b2", "c3"),
+        "confidence": 0.93,
+        "entropy": 1.5,
+        "destination": "10.0.0.5",
+        "destination_port": 8000,
     }
     assert set(fact.fields) <= {field.name for field in msgspec.structs.fields(AiInference)}
 

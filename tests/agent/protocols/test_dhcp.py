@@ -57,9 +57,7 @@ def test_request() -> None:
 
 
 def test_answer() -> None:
-    assert told(ACK) == [
-        {"protocol": "dhcp", "action": "ACK", "outcome": "success", "client_mac": "02:00:c0:ff:ee:01"}
-    ]
+    assert told(ACK) == [{"protocol": "dhcp", "action": "ACK", "outcome": "success", "client_mac": "02:00:c0:ff:ee:01"}]
     assert told(message(2, (53, b"\6")))[0]["outcome"] == "failure"
 
 

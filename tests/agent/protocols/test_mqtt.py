@@ -87,9 +87,7 @@ def test_connection(level: int, version: str, will: tuple[str, str] | None) -> N
 
 
 def test_a_client_may_be_nameless() -> None:
-    assert told((0, connect(client="")), (1, ACCEPTED)) == [
-        {"action": "CONNECT", "version": "3.1.1", "outcome": "success"}
-    ]
+    assert told((0, connect(client="")), (1, ACCEPTED)) == [{"action": "CONNECT", "version": "3.1.1", "outcome": "success"}]
 
 
 @pytest.mark.parametrize("code", [1, 4, 5, 0x86, 0x87])

@@ -65,9 +65,7 @@ def client_hello(
     return b"\1" + sized(3, body)
 
 
-def server_hello(
-    extensions: bytes = b"", *, legacy: str = "0303", suite: str = "c02f", chance: bytes = bytes(32)
-) -> bytes:
+def server_hello(extensions: bytes = b"", *, legacy: str = "0303", suite: str = "c02f", chance: bytes = bytes(32)) -> bytes:
     tail = sized(2, extensions) if extensions else b""
     return b"\2" + sized(3, codes(legacy) + chance + sized(1, bytes(32)) + codes(suite) + b"\0" + tail)
 

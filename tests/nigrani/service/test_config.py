@@ -61,7 +61,11 @@ def test_layers_stand_one_over_the_other(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("NIGRANI__deep__inner__mode", "safe")
     found = load(Config, path, ["number=7", "names=[a, b]", "zones.ct=[10.0.0.0/8]", "name=a=b"])
     assert found == Config(
-        "a=b", 7, names=("a", "b"), zones={"ct": ("10.0.0.0/8",)}, inner=Inner(6, Path("/file")),
+        "a=b",
+        7,
+        names=("a", "b"),
+        zones={"ct": ("10.0.0.0/8",)},
+        inner=Inner(6, Path("/file")),
         deep=Deep(Inner(mode="safe")),
     )
 
