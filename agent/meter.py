@@ -95,6 +95,8 @@ _BIG16 = struct.Struct(">H").unpack_from
 _BIG32 = struct.Struct(">I").unpack_from
 _BIG_HEADER = struct.Struct(">IIII").unpack_from
 _LITTLE_HEADER = struct.Struct("<IIII").unpack_from
+_IP4_HEADER = struct.Struct(">BxHHHxBxxII").unpack_from
+_TCP_HEADER = struct.Struct(">IIxxxxBB").unpack_from
 _LITTLE32 = struct.Struct("<I").unpack_from
 
 REASONS = ("closed", "idle", "active", "evicted", "end")
@@ -530,27 +532,34 @@ class Meter:
         """IPv4 with options and fragments (RFC 791)."""
         header: cython.uint
         total: cython.uint
+        label: cython.uint
         piece: cython.uint
+        protocol: cython.uint
         if at + 20 > end:
             self.short += 1
             return 0
-        header = (self.buf[at] & 15) * 4
-        total = self._u16(at + 2)
+        if cython.compiled:
+            header = self.buf[at]
+            total = self._u16(at + 2)
+            label = self._u16(at + 4)
+            piece = self._u16(at + 6)
+            protocol = self.buf[at + 9]
+            self.a_lo = self._u32(at + 12)
+            self.b_lo = self._u32(at + 16)
+        else:
+            header, total, label, piece, protocol, self.a_lo, self.b_lo = _IP4_HEADER(self.buf, at)
+        header = (header & 15) * 4
         if total == 0:  # left to the network card by segmentation offload
             total = wire
         if header < 20 or total < header:
             self.foreign += 1
             return 0
         self.a_hi = self.b_hi = 0
-        self.a_lo = self._u32(at + 12)
-        self.b_lo = self._u32(at + 16)
         self.size = total
         if at + total < end:
             end = at + total  # what follows is the link's padding
-        piece = self._u16(at + 6) & 0x3FFF
-        return self._inner(
-            self.buf[at + 9], at + header, end, total - header, 4, piece, self._u16(at + 4) if piece else 0, depth
-        )
+        piece &= 0x3FFF
+        return self._inner(protocol, at + header, end, total - header, 4, piece, label if piece else 0, depth)
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
@@ -693,18 +702,21 @@ class Meter:
             if at + 4 > end:
                 self.short += 1
                 return 0
-            ports = self._u32(at)
             header = 8
-            if protocol == TCP:
-                header = 20
-                if at + 14 <= end:
-                    header = (self.buf[at + 12] >> 4) * 4
-                    flags = self.buf[at + 13]
+            if protocol == TCP and at + 14 <= end:
+                if cython.compiled:
+                    ports = self._u32(at)
                     sequence = self._u32(at + 4)
-                    numbered = True
-                    header = max(header, 20)
-            elif protocol == 132:
-                header = 12
+                    header = self.buf[at + 12]
+                    flags = self.buf[at + 13]
+                else:
+                    ports, sequence, header, flags = _TCP_HEADER(self.buf, at)
+                header = max((header >> 4) * 4, 20)
+                numbered = True
+            else:
+                ports = self._u32(at)
+                if protocol != UDP:
+                    header = 20 if protocol == TCP else 12
         elif protocol in {1, 58}:
             if at + 2 > end:
                 self.short += 1
