@@ -435,11 +435,16 @@ class Meter:
     @cython.cfunc
     @cython.exceptval(-1, check=True)
     def _ethernet(self, at: cython.Py_ssize_t, end: cython.Py_ssize_t, wire: cython.uint, depth: cython.int) -> cython.int:
+        kind: cython.uint
         if at + 14 > end:
             self.short += 1
             return 0
         self.frame = at
-        return self._ethertype(self._u16(at + 12), at + 14, end, wire - 14 if wire > 14 else 0, depth)
+        kind = self._u16(at + 12)
+        wire = wire - 14 if wire > 14 else 0
+        if kind == 0x0800 and depth > 0 and at + 34 <= end and self.buf[at + 14] >> 4 == 4:
+            return self._ip4(at + 14, end, wire, depth)  # by far the most frequent, straight on
+        return self._ethertype(kind, at + 14, end, wire, depth)
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
