@@ -21,10 +21,13 @@ MAX_RECORD = 262_144
 class Capture(Protocol):
     """A file of packets."""
 
+    path: Path
     size: int
     """Bytes, for the progress bar."""
     faults: dict[str, int]
     """What could not be read, by reason."""
+    place: str
+    """Where the first fault is, if that is known."""
 
     def read(self, meter: Meter, until: Until = ...) -> Iterator[tuple[int, int]]:
         """Feed the meter, yielding now and then (time reached in µs, bytes read so far).

@@ -33,30 +33,33 @@ class LogFile:
         self.form = form
         self.size = path.stat().st_size
         self.faults: dict[str, int] = {}
+        self.place = ""
 
     def read(self, out: list[tuple[None, Fact]], until: Until = forever) -> Iterator[tuple[int, int]]:
         """Append each line's fact to `out`, yielding (its time in µs, bytes read so far) after it, and while it waits."""
-        done = 0
+        done = number = 0
         with self.path.open("rb") as file:
             while line := file.readline(MAX_LINE):
                 done += len(line)
+                number += 1
                 if len(line) == MAX_LINE and not line.endswith(b"\n"):
                     done += _skip_line(file)
-                    self._fault("long_line")
+                    self._fault("long_line", number)
                     continue
                 if not line.strip():
                     continue
                 try:
                     fact = self.form.parse(line.rstrip(b"\r\n"))
                 except ValueError:
-                    self._fault("unreadable_line")
+                    self._fault("unreadable_line", number)
                     continue
                 while fact.when > until():
                     yield fact.when, done
                 out.append((None, fact))
                 yield fact.when, done
 
-    def _fault(self, name: str) -> None:
+    def _fault(self, name: str, number: int) -> None:
+        self.place = self.place or f"line {number:,}"
         self.faults[name] = self.faults.get(name, 0) + 1
 
 

@@ -50,6 +50,11 @@ def fingerprint(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
+def _told(source: Capture | LogFile) -> str:
+    faults = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in sorted(source.faults.items()))
+    return f"{faults}, first at {source.place}" if source.place else faults
+
+
 class Inputs(NamedTuple):
     """The files of a replay."""
 
@@ -86,10 +91,10 @@ class Replay:
         return self._until
 
     def run(self, progress: Progress | None = None) -> list[str]:
-        """Read all files to their end; returns a line for each kind of thing that could not be read."""
+        """Read all files to their end; returns a line for each file of which something could not be read."""
         for _ in self.steps(progress):
             pass
-        return [f"{name.replace('_', ' ')}: {count}" for name, count in sorted(self.faults.items())]
+        return [f"{source.path}: {_told(source)}; the rest was read" for source in self._sources if source.faults]
 
     def steps(self, progress: Progress | None = None) -> Iterator[int]:
         """The same in small steps; yields the time reached, in µs."""

@@ -36,6 +36,9 @@ class PcapFile:
         """Whether the next record is being looked for, after a broken one."""
         self._last = 0
         """Time of the last packet, in µs; 0 while there is none."""
+        self._base = 0
+        """Where in the file the buffer begins."""
+        self.place = ""
         with path.open("rb") as file:
             header = file.read(24)
         if len(header) < 24:
@@ -59,6 +62,7 @@ class PcapFile:
             while count := file.readinto(view[held : held + CHUNK]):
                 end = held + count
                 done += count
+                self._base = 24 + done - end
                 position = self._feed(meter, buffer, 0, end, until())
                 while ahead := self._ahead(buffer, position, end):
                     yield ahead, done
@@ -68,13 +72,15 @@ class PcapFile:
                 view[:held] = bytes(view[position:end])
                 yield self._last, done
                 meter.use(buffer)
+        self._base = 24 + done - held
         position = 0
         while held - position >= 16 and not self._lost:  # cut off, or of a broken length: look for others in it
-            self._lose("truncated_record")
+            self._lose("truncated_record", position)
             position = self._feed(meter, buffer, position + 1, held, forever())
         if self._lost:
             self.faults["skipped_bytes"] += held - position
         elif held > position:
+            self.place = self.place or f"byte {self._base + position:,}"
             self.faults["truncated_record"] = self.faults.get("truncated_record", 0) + 1
         if done:
             yield self._last, done
@@ -100,11 +106,12 @@ class PcapFile:
                 self._last = meter.when
             if position >= 0:
                 return position
-            self._lose("broken_record")
             position = -position  # the byte after the one where it was to begin
+            self._lose("broken_record", position - 1)
 
-    def _lose(self, fault: str) -> None:
+    def _lose(self, fault: str, position: int) -> None:
         self._lost = True
+        self.place = self.place or f"byte {self._base + position:,}"
         self.faults[fault] = self.faults.get(fault, 0) + 1
         self.faults["skipped_bytes"] = self.faults.get("skipped_bytes", 0) + 1
 

@@ -26,6 +26,7 @@ class PcapngFile:
         self.path = path
         self.size = path.stat().st_size
         self.faults: dict[str, int] = {}
+        self.place = ""
         self._order = "<"
         self._interfaces: list[tuple[int, int, int]] = []
         """Link type, ticks a second, seconds to add."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agent.capture import CHUNK
 from agent.captures.pcap import PcapFile
+from agent.meter import Meter
 from tests.agent.packets import MINUTE, RAW, SECOND, START, Frame, frame, frames, metered, pcap, read_file, record, segment
 
 PACKETS = frames(*[segment(100 * number, 50 + number % 40) for number in range(60)])
@@ -130,3 +131,19 @@ def test_any_bytes_are_read_to_their_end(
 def test_nothing_but_noise(tmp_path: Path, noise: bytes) -> None:
     found, faults, _ = read_file(tmp_path, pcap([]) + noise, PcapFile)
     assert faults or found.counters["packets"] or not noise
+
+
+def test_the_place_of_a_fault_is_told(tmp_path: Path) -> None:
+    """The first of several, as an offset into the file."""
+    records = [struct.pack("<IIII", 1_700_000_000 + n, 0, 60, 60) + bytes(60) for n in range(200)]
+    data = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + b"".join(records)
+    broken = bytearray(data)
+    broken[24 + 76 * 50 : 24 + 76 * 50 + 16] = b"\xff" * 16
+    path = tmp_path / "broken.pcap"
+    path.write_bytes(broken)
+    capture = PcapFile(path)
+    meter = Meter(lambda *_: None)
+    for _ in capture.read(meter):
+        pass
+    assert capture.place == f"byte {24 + 76 * 50:,}"
+    assert meter.counters()["packets"] == 199

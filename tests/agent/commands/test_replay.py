@@ -83,7 +83,8 @@ def test_a_truncated_capture_is_read_as_far_as_it_goes(folder: Path) -> None:
     (folder / "morning.pcap").write_bytes(whole[:-10])
     done = nigrani(folder, "morning.pcap")
     assert (done.returncode, datasets(done.stdout)) == (0, ["network.flow"])
-    assert b"nigrani: truncated record: 1\n" in done.stderr
+    assert b"nigrani: morning.pcap: " in done.stderr
+    assert b"truncated record: 1, first at byte " in done.stderr
 
 
 @pytest.mark.parametrize("target", ["missing/events", ".", "/dev/full"])
