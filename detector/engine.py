@@ -179,11 +179,11 @@ class Engine:
 
     def _score(self) -> None:
         knowledge = self._knowledge
-        if knowledge is not None and knowledge.flows is not None and self._batch:
-            rows = flow_matrix([row for row, _ in self._batch])
-            self.counters.shed += add_evidence(knowledge.flows, rows, [window for _, window in self._batch])
+        batch, self._batch = self._batch, []
+        if knowledge is not None and knowledge.flows is not None and batch:
+            rows = flow_matrix([row for row, _ in batch])
+            self.counters.shed += add_evidence(knowledge.flows, rows, [window for _, window in batch])
             self.counters.flows_scored += len(rows)
-        self._batch.clear()
 
     def _close(self, *, everything: bool) -> None:
         self._score()

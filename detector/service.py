@@ -62,6 +62,11 @@ class Service:
             raise Problem(f"alerts.path {path}: {error.strerror or error}") from None
 
     @property
+    def missed(self) -> int:
+        """Events dropped from the bus before they were read."""
+        return self._reader.missed_events
+
+    @property
     def learning(self) -> bool:
         """Whether the baseline is still being learnt."""
         return self._lesson is not None
@@ -133,7 +138,10 @@ class Service:
             self._lesson = Lesson()
             self._since = 0.0
             return
-        save_baseline(baseline, self.baseline_path)
+        try:
+            save_baseline(baseline, self.baseline_path)
+        except Problem as problem:  # judged by it all the same; a restart will learn anew
+            log.warning("the baseline is not kept: %s", problem)
         self.engine.learn(knowledge)
         self.learnt = dict(baseline.header["counts"])
         self._lesson = None
@@ -159,6 +167,5 @@ class Service:
         self._counted = self.totals.copy()
         self.metrics.reached.set(self.engine.windows.now)
         self.metrics.lag.set(self.lag())
-        missed = self._reader.missed_events
-        self.metrics.missed.inc(missed - self._missed)
-        self._missed = missed
+        self.metrics.missed.inc(self.missed - self._missed)
+        self._missed = self.missed

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     tell(inputs.problems)
     if not inputs.sources:
         return 1
-    with _sink(options) as sink:
+    with _sink(options, config) as sink:
         privacy = make_privacy(config, fingerprint(inputs.paths), options.config)
         pipeline = make_pipeline(config, privacy, sink, options.config)
         replay = Replay(inputs.sources, pipeline)
@@ -62,20 +62,23 @@ def tell(lines: Iterable[object]) -> None:
 
 
 @contextmanager
-def _sink(options: argparse.Namespace) -> Iterator[Sink]:
+def _sink(options: argparse.Namespace, config: AgentConfig) -> Iterator[Sink]:
     if options.bus is not None:
         if options.events != "-":
             raise Usage("--events and --bus: name one of them")
         from nigrani.stream.spool import Spool  # noqa: PLC0415 - only where a bus is asked for
 
         try:
-            spool = Spool.open(options.bus)
+            spool = Spool.open(options.bus, max_bytes=config.bus.max_bytes, fsync=config.bus.fsync)
         except (OSError, ValueError) as error:
             raise Problem(str(error)) from None
+        sink = BusSink(spool)
         try:
-            yield BusSink(spool)
+            yield sink
         finally:
             spool.close()
+        if sink.lost:
+            raise Problem(f"{options.bus}: no room for {sink.lost} events, which are lost; free disk space and replay again")
     elif options.events == "-":
         yield StreamSink(sys.stdout.buffer)
         sys.stdout.buffer.flush()

@@ -160,8 +160,11 @@ def _summary(service: Service, seconds: float, labels: Labels | None) -> None:
         f"judged {counters.windows_judged:,} device-minutes: {service.alerts} alerts; {counters.repeated} repeats and "
         f"{counters.merged} strange minutes belong to them"
     )
-    if service.refused or counters.shed:
-        lines.append(f"{service.refused} lines refused, {counters.shed} flows passed over by the heavy models")
+    if service.refused or service.failed or service.missed or counters.shed:
+        lines.append(
+            f"{service.missed} events dropped from the bus unread, {service.refused} lines refused, {service.failed} events "
+            f"not judged, {counters.shed} flows passed over by the heavy models"
+        )
     if labels is not None:
         lines += labels.verdict()
     for line in lines:

@@ -347,3 +347,19 @@ def test_what_it_makes_is_not_for_everybody(make: Maker, state: Path) -> None:
     service = Service(config(), InMemory().reader())
     service.close()
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
+def test_a_baseline_that_cannot_be_kept_is_used_and_told_once(
+    make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full or forbidden disk must not make it learn again with every event."""
+    service = Service(config(path=state / "nowhere" / "file" / "baseline.npz"), bus.reader())
+    (state / "nowhere").mkdir(parents=True, exist_ok=True)
+    (state / "nowhere" / "file").write_bytes(b"in the way")
+    publish(bus, make.morning(45))
+    drain(service)
+    assert service.engine.knows
+    assert not service.learning
+    assert service.failed == 0
+    assert caplog.text.count("the baseline is not kept") == 1
+    service.close()

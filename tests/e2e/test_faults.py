@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+MORNING = ROOT / "tests" / "data" / "morning" / "capture.pcap"
 BENIGN = ROOT / "tests" / "data" / "hl7" / "hl7_mllp_benign.pcap"
 
 
@@ -110,3 +111,19 @@ def test_unknown_command() -> None:
     code, _, error = nigrani("watch", state=Path())
     assert code == 2
     assert "invalid choice: 'watch'" in error
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_a_bus_without_room_says_what_is_lost(tmp_path: Path) -> None:
+    """On a disk of 64 KiB not one record of the morning finds room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    small = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(small, capture_output=True, check=False).returncode:
+        pytest.skip("no mounts here")
+    try:
+        code, _, error = nigrani("agent", "replay", MORNING, "--bus", disk / "bus", state=tmp_path)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert code == 1
+    assert "events, which are lost; free disk space" in error
