@@ -1,0 +1,1 @@
+"""The bus between hosts: Apache Kafka. Nothing here is loaded unless brokers are configured."""
