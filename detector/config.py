@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nigrani.stream.kafka.settings import Topics
+
 
 @dataclass(frozen=True)
 class Bus:
-    """Where events come from."""
+    """Where events come from, unless `kafka.servers` is set."""
 
     path: Path | None = None
     """The embedded bus's folder. Default: `bus` in the state folder."""
@@ -23,7 +25,7 @@ class Alerts:
     false_alarms_per_week: float = 7.0
     """How many anomalies a week may be benign, all devices together. Rules are apart from it."""
     path: Path | None = None
-    """NDJSON of OCSF findings is appended there. Default: `alerts.ndjson` in the state folder."""
+    """NDJSON of OCSF findings is appended there. Default: `alerts.ndjson` in the state folder; with Kafka, a topic alone."""
 
     def __post_init__(self) -> None:
         if not self.false_alarms_per_week > 0:
@@ -47,6 +49,20 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Checkpoints:
+    """What a restart begins with: open minutes, counts, and how far was read."""
+
+    path: Path | None = None
+    """Their folder, on the embedded bus. Default: `checkpoints` in the state folder. With Kafka they are in a topic."""
+    seconds: float = 10.0
+    """How often they are kept, and so how much at most is read again after a crash."""
+
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0:
+            raise ValueError("checkpoints.seconds must be at least 0")
+
+
+@dataclass(frozen=True)
 class Metrics:
     """The Prometheus endpoint."""
 
@@ -61,6 +77,13 @@ class DetectorConfig:
     rules: tuple[str, ...] = ()
     """Folders of rules beside the shipped ones."""
     bus: Bus = field(default_factory=Bus)
+    kafka: Topics = field(default_factory=Topics)
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
     baseline: Baseline = field(default_factory=Baseline)
     alerts: Alerts = field(default_factory=Alerts)
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the service makes a baseline by itself: not of a topic, of which it may have a part alone."""
+        return self.baseline.learn_minutes > 0 and not self.kafka.servers

@@ -17,9 +17,11 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from msgspec import Struct
 
 from detector.rule import Hit, Rule
@@ -40,6 +42,8 @@ LAST_SECOND = 253_402_300_799
 """The end of the year 9999."""
 
 Row = tuple[object, ...]
+Value = str | int | float | bool | None
+"""What a field that a rule groups by or counts may hold."""
 
 
 class Forgotten(Struct):
@@ -68,6 +72,14 @@ class Window(ABC):
     @abstractmethod
     def oldest(self) -> int:
         """Return the first step that counts; only after `count`."""
+
+    @abstractmethod
+    def state(self) -> object:
+        """Return what must be kept to go on later."""
+
+    @abstractmethod
+    def resume(self, state: object) -> None:
+        """Go on with what `state` returned. Raises ValueError for anything else."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -107,6 +119,19 @@ class EventCount(Window):
         """Return the first step that counts."""
         return self._when[0]
 
+    def state(self) -> object:
+        """Return the steps and their sums."""
+        return list(self._when), list(self._counts)
+
+    def resume(self, state: object) -> None:
+        """See `Window`."""
+        when, counts = msgspec.convert(state, tuple[list[int], list[int]])
+        if len(when) != len(counts) or when != sorted(when):
+            raise ValueError("the steps of a count are not in order, or not as many as its sums")
+        self._when.extend(when)
+        self._counts.extend(counts)
+        self._total = sum(counts)
+
     def __len__(self) -> int:
         return len(self._when)
 
@@ -142,6 +167,15 @@ class ValueCount(Window):
         """Return the first step that counts."""
         return min(self._last.values(), default=self._pruned)
 
+    def state(self) -> object:
+        """Return the values, each with the step it was last seen in, the longest unseen first."""
+        return list(self._last.items()), self._pruned
+
+    def resume(self, state: object) -> None:
+        """See `Window`."""
+        values, self._pruned = msgspec.convert(state, tuple[list[tuple[tuple[Value, ...], int]], int])
+        self._last = dict(values)
+
     def __len__(self) -> int:
         return len(self._last)
 
@@ -164,6 +198,25 @@ class Reading:
 
     group: Callable[[Event], Row]
     value: Callable[[Event], Row]
+
+
+class GroupState(Struct, array_like=True):
+    """A group as it is kept."""
+
+    key: tuple[Value, ...]
+    newest: int
+    muted: int
+    late: int
+    ids: list[tuple[int, str]]
+    window: msgspec.Raw
+
+
+class CorrelationState(Struct):
+    """What a correlation has counted, as it is kept."""
+
+    definition: str
+    """What it counts: state of another definition is of no use to it."""
+    groups: list[GroupState]
 
 
 class _Group:
@@ -202,6 +255,7 @@ class Correlation:
         self._readings = readings
         self._groups: dict[Row, _Group] = {}
         self._entries = 0
+        self._definition = repr((kind, group_by, timespan, condition, sorted(kind.__name__ for kind in readings)))
         self._sentence = f"{rule.unit or 'events'} within {_span(timespan)} (rule: {words} {self._limit})"
 
     def __len__(self) -> int:
@@ -211,6 +265,36 @@ class Correlation:
     def entries(self) -> int:
         """Steps and values held, over all groups."""
         return self._entries
+
+    def empty(self) -> Correlation:
+        """The same correlation, with nothing counted yet."""
+        twin = copy(self)
+        twin.forgotten = self.forgotten  # of all twins together
+        twin._groups = {}  # noqa: SLF001 - of its own kind
+        twin._entries = 0  # noqa: SLF001 - of its own kind
+        return twin
+
+    def state(self) -> CorrelationState:
+        """What must be kept to go on later."""
+        groups = [
+            GroupState(key, group.newest, group.muted, group.late, list(group.ids), _raw(group.window.state()))  # type: ignore[arg-type] # of the values that rules may group by
+            for key, group in self._groups.items()
+        ]
+        return CorrelationState(self._definition, groups)
+
+    def resume(self, state: CorrelationState) -> bool:
+        """Go on with what was kept; returns whether it was of this correlation. Raises ValueError for a broken state."""
+        if state.definition != self._definition:
+            return False
+        for kept in state.groups:
+            group = _Group(self._kind(self._steps, self._limit), kept.newest)
+            group.muted, group.late = kept.muted, kept.late
+            group.ids.extend(kept.ids)
+            group.window.resume(msgspec.msgpack.decode(kept.window))
+            self._groups[kept.key] = group
+            self._entries += len(group.window)
+        self._forget()
+        return True
 
     def take(self, event: Event) -> Hit | None:
         """Count an event of a base rule; a hit, less its `because`, where the event completes the condition."""
@@ -267,6 +351,10 @@ class Correlation:
             event_ids=tuple(id_ for step, id_ in group.ids if step > group.newest - self._steps),
             group=tuple((name, str(value)) for name, value in zip(self._group_by, key, strict=True)),
         )
+
+
+def _raw(state: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.msgpack.encode(state))
 
 
 def reader(attributes: tuple[str, ...]) -> Callable[[Event], Row]:

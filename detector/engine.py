@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from detector.alert import Alert, Reason, alert_id
 from detector.baseline import Baseline, BaselineError
 from detector.calibration import budget_p
+from detector.correlation import CorrelationState
+from detector.counters import Counters
 from detector.features import (
     EVIDENCE,
     FLOW_FEATURES,
@@ -35,7 +38,7 @@ from detector.rule import Extra, Hit
 from detector.ruleset import RuleSet
 from detector.seen import Seen
 from detector.usual import Usual
-from detector.windows import LATENESS, MAX_DEVICES, Windows
+from detector.windows import ClockState, Windows
 from detector.words import about, in_words
 from nigrani.stream.event import Event
 from nigrani.stream.events import NetworkFlow
@@ -48,6 +51,10 @@ MERGE = 600
 """Seconds around a rule's alert in which an anomaly of the same device is more evidence, not another alert."""
 MAX_ALERTS = 100_000
 """Episodes remembered; beyond it the oldest are forgotten, counted."""
+REMEMBER = 86_400
+"""Seconds for which they are remembered at least: an agent's events may come that much after the others'."""
+MAX_DEVICES = 65_536
+"""Devices whose zone is remembered."""
 TOP = 4
 """Reasons shown."""
 LEAST_SHARE = 0.05
@@ -56,18 +63,17 @@ MINIMUM_LEVELS = frozenset({"medium", "high", "critical"})
 NOTHING_NEW = Extra()
 
 
-class Counters:
-    """What the engine has done, for metrics and for the summary."""
+class State(Struct):
+    """All that an engine knows of the stream, as it is kept."""
 
-    def __init__(self) -> None:
-        self.events = 0
-        self.flows_scored = 0
-        self.windows_judged = 0
-        self.merged = 0
-        self.repeated = 0
-        self.shed = 0
-        self.forgotten = 0
-        self.quiet_hits = 0
+    clocks: dict[str, ClockState]
+    batch: list[tuple[tuple[bool | float, ...], str, int, str]]
+    """Flow records not yet scored: row, agent, start of the window and device."""
+    episodes: dict[str, float]
+    alerted: dict[str, float]
+    zones: dict[str, str]
+    risk: dict[str, list[tuple[str, float]]]
+    correlations: dict[str, CorrelationState]
 
 
 class Knowledge(NamedTuple):
@@ -124,23 +130,61 @@ class Engine:
         alert: Callable[[Alert], None],
         knowledge: Knowledge | None = None,
         budget: float = 7.0,
+        counters: Counters | None = None,
     ) -> None:
-        """budget: false alarms a week that anomalies may raise, all devices together."""
+        """budget: false alarms a week that anomalies may raise, all devices together. counters: shared with others'."""
         self.rules = rules
-        self.counters = Counters()
-        self.windows = Windows()
+        self.counters = counters if counters is not None else Counters()
+        self.windows = Windows(self.counters)
         self._alert = alert
         self._knowledge = knowledge
         self._budget = budget
-        self._batch: list[tuple[tuple[float, ...], Window]] = []
+        self._batch: list[tuple[tuple[float, ...], Window, str]] = []
         self._episodes: dict[str, float] = {}
         self._alerted: dict[str, float] = {}
         self._zones: dict[str, str] = {}
         self._risk = Risk()
+        self._pruned = 0.0
+        self._told: frozenset[str] = frozenset()
 
     def learn(self, knowledge: Knowledge) -> None:
         """Judge by this baseline from now on."""
         self._knowledge = knowledge
+
+    def state(self) -> State:
+        """What must be kept to go on later, as if there had been no break."""
+        return State(
+            clocks=self.windows.state(),
+            batch=[(row, agent, window.start, window.device) for row, window, agent in self._batch],
+            episodes=self._episodes,
+            alerted=self._alerted,
+            zones=self._zones,
+            risk=self._risk.state(),
+            correlations=self.rules.state(),
+        )
+
+    def resume(self, state: State, told: Collection[str] = ()) -> None:
+        """Go on with what was kept. told: ids of alerts raised since then, which are not raised again.
+
+        Raises ValueError where the parts do not hold together.
+        """
+        self.windows.resume(state.clocks)
+        self._batch = [
+            (row, self._window(agent, start, device), agent)
+            for row, agent, start, device in state.batch
+            if len(row) == len(FLOW_FEATURES)
+        ]
+        self._episodes, self._alerted, self._zones = state.episodes, state.alerted, state.zones
+        self._risk.resume(state.risk, {rule.id: rule for rule in self.rules.rules})
+        self.rules.resume(state.correlations)
+        self._told = frozenset(told)
+
+    def _window(self, agent: str, start: int, device: str) -> Window:
+        clock = self.windows.clocks.get(agent) or self.windows.clocks.get("")
+        window = clock.open.get((start, device)) if clock else None
+        if window is None:
+            raise ValueError("a flow record is kept whose window is not")
+        return window
 
     @property
     def knows(self) -> bool:
@@ -151,7 +195,7 @@ class Engine:
         """Take the next event."""
         self.counters.events += 1
         when = event.timestamp.timestamp()
-        window = self.windows.at(event.host, when)
+        window = self.windows.at(event.agent, event.host, when)
         extra = NOTHING_NEW
         new: tuple[str, ...] = ()
         knowledge = self._knowledge
@@ -165,36 +209,37 @@ class Engine:
                 if event.host == event.source and (event.host in self._zones or len(self._zones) < MAX_DEVICES):
                     self._zones[event.host] = event.source_zone
                 if knowledge is not None:
-                    self._batch.append((flow_row(event, new), window))
+                    self._batch.append((flow_row(event, new), window, event.agent))
                     if len(self._batch) >= BATCH:
                         self._score()
         for hit in self.rules.match(event, extra):
             self._rule(hit, window, event)
-        if self.windows.due():
-            self._close(everything=False)
+        if self.windows.due(event.agent):
+            self._score()
+            self._close(self.windows.close(event.agent))
 
     def close(self) -> None:
         """The input is over: judge what is open."""
-        self._close(everything=True)
+        self._score()
+        self._close(self.windows.close_all())
 
     def _score(self) -> None:
         knowledge = self._knowledge
         batch, self._batch = self._batch, []
         if knowledge is not None and knowledge.flows is not None and batch:
-            rows = flow_matrix([row for row, _ in batch])
-            self.counters.shed += add_evidence(knowledge.flows, rows, [window for _, window in batch])
+            rows = flow_matrix([row for row, _, _ in batch])
+            self.counters.shed += add_evidence(knowledge.flows, rows, [window for _, window, _ in batch])
             self.counters.flows_scored += len(rows)
 
-    def _close(self, *, everything: bool) -> None:
-        self._score()
-        for window in self.windows.close(everything=everything):
+    def _close(self, windows: Iterable[Window]) -> None:
+        for window in windows:
             if self._knowledge is not None:
                 self.counters.windows_judged += 1
                 self._judge(window, self._knowledge)
-        horizon = self.windows.now - EPISODE - LATENESS
-        if len(self._episodes) > 1024:
+        if self.windows.now - self._pruned > EPISODE:
+            self._pruned = self.windows.now
+            horizon = self._pruned - REMEMBER
             self._episodes = {key: start for key, start in self._episodes.items() if start > horizon}
-        if len(self._alerted) > 1024:
             self._alerted = {device: when for device, when in self._alerted.items() if when > horizon}
 
     def _judge(self, window: Window, knowledge: Knowledge) -> None:
@@ -335,7 +380,7 @@ class Engine:
         return reasons, leading(shares)
 
     def _raise(self, alert: Alert) -> bool:
-        """Send the alert on, unless its episode has been told; returns whether it was new."""
+        """Send the alert on, unless its episode has been told; returns whether the episode is new."""
         window = int(alert.when.timestamp()) // EPISODE
         alert.id = alert_id(alert.kind, alert.device, window)
         if alert.id in self._episodes:
@@ -345,6 +390,9 @@ class Engine:
             self._episodes.pop(next(iter(self._episodes)))
             self.counters.forgotten += 1
         self._episodes[alert.id] = alert.when.timestamp()
+        if alert.id in self._told:
+            self.counters.retold += 1
+            return True
         alert.zone = self._zones.get(alert.device, "")
         alert.model = self._knowledge.fingerprint if self._knowledge else ""
         self._alert(alert)

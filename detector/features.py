@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from nigrani.stream.event import Event
@@ -86,24 +87,21 @@ UNITS = np.array([feature.unit for feature in WINDOW_FEATURES])
 FLOORS = np.array([feature.floor for feature in WINDOW_FEATURES])
 
 
-class Window:
+class Window(Struct, gc=False):
     """What one device did in one minute."""
 
-    __slots__ = ("capped", "device", "events", "first", "last", "new_peers", "peers", "ports", "start", "studies", "values")
-
-    def __init__(self, device: str, start: int) -> None:
-        self.device = device
-        self.start = start
-        """Seconds since the epoch, a multiple of the window."""
-        self.values = [0.0] * len(WINDOW_FEATURES)
-        self.peers: set[str] = set()
-        self.new_peers: set[str] = set()
-        self.ports: set[int] = set()
-        self.studies: set[str] = set()
-        self.events: list[str] = []
-        """Ids of the first events, at most ten."""
-        self.capped = 0
-        """Times a set was full."""
+    device: str
+    start: int
+    """Seconds since the epoch, a multiple of the window."""
+    values: list[float] = field(default_factory=lambda: [0.0] * len(WINDOW_FEATURES))
+    peers: set[str] = field(default_factory=set)
+    new_peers: set[str] = field(default_factory=set)
+    ports: set[int] = field(default_factory=set)
+    studies: set[str] = field(default_factory=set)
+    events: list[str] = field(default_factory=list)
+    """Ids of the first events, at most ten."""
+    capped: int = 0
+    """Times a set was full."""
 
     def row(self) -> list[float]:
         """The values in the order of WINDOW_FEATURES."""

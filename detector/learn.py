@@ -103,15 +103,15 @@ class Lesson:
         return learners
 
     def _minutes(self, others: list[Seen]) -> tuple[list[Window], Flows]:
-        """Every device's minutes and every flow, what is new in each judged by the other blocks of time."""
-        minutes: dict[tuple[int, str], Window] = {}
+        """Every device's minutes, agent by agent, and every flow; what is new in each is so by the other blocks of time."""
+        minutes: dict[tuple[int, str, str], Window] = {}
         flows: Flows = []
         for position, event in enumerate(self.events):
             new = others[self._block(position)].new(event)
             start = int(event.timestamp.timestamp()) // WINDOW * WINDOW
-            window = minutes.get((start, event.host))
+            window = minutes.get((start, event.agent, event.host))
             if window is None:
-                window = minutes[start, event.host] = Window(event.host, start)
+                window = minutes[start, event.agent, event.host] = Window(event.host, start)
             window.add(event, new)
             if type(event) is NetworkFlow:
                 flows.append((flow_row(event, new), window))

@@ -6,7 +6,7 @@ never a device, an address, an AE title or free text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily
@@ -14,12 +14,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from detector.alert import SEVERITY, Alert
-from detector.engine import Counters
+from detector.counters import Counters
 from detector.response import RESPONSES, WEAK
 from detector.ruleset import RuleSet
-from detector.windows import Windows
 from nigrani import __version__
 from nigrani.stream.events import DATASETS
+from nigrani.stream.kafka.fault import KINDS
+
+MOVES = ("begun", "ended", "lost")
+"""What happens to a partition of ours."""
 
 _COUNTS = {
     "flows_scored": "Flow records that the models scored.",
@@ -29,13 +32,18 @@ _COUNTS = {
     "shed": "Flow records that the heavy models passed over under load.",
     "forgotten": "Alert episodes dropped from memory at its bound.",
     "quiet_hits": "Matches of rules below medium, which do not alert alone.",
+    "retold": "Alerts that a restart found again, already told.",
+    "late": "Events too late for their minute; rules saw them.",
+    "ahead": "Events whose time was not believed; rules saw them.",
+    "unwatched": "Events beyond the bound of open minutes; rules saw them.",
 }
+_NAMES = {"late": "late_events", "ahead": "ahead_events", "unwatched": "unwatched_events"}
 
 
 class Metrics:
     """The detector's registry and what is set in it."""
 
-    def __init__(self, rules: RuleSet, counters: Counters, windows: Windows) -> None:
+    def __init__(self, rules: RuleSet, counters: Counters) -> None:
         self.registry = CollectorRegistry()
         self.alerts = Counter(
             "nigrani_alerts",
@@ -46,9 +54,19 @@ class Metrics:
         self.events = Counter("nigrani_events", "Events read.", ("dataset",), registry=self.registry)
         self.refused = Counter("nigrani_events_refused", "Lines that were no event.", registry=self.registry)
         self.failed = Counter("nigrani_events_failed", "Events that could not be judged.", registry=self.registry)
-        self.unwritten = Counter(
-            "nigrani_alerts_unwritten", "Alerts that could not be written to their file.", registry=self.registry
+        self.repeated = Counter(
+            "nigrani_events_repeated", "Events that the bus delivered once more; judged once.", registry=self.registry
         )
+        self.unwritten = Counter(
+            "nigrani_alerts_unwritten", "Alerts dropped because their log could not be reached.", registry=self.registry
+        )
+        self.pending = Gauge("nigrani_alerts_pending", "Alerts that are not in their log yet.", registry=self.registry)
+        self.unkept = Gauge(
+            "nigrani_detector_unkept_seconds",
+            "Time since the oldest state that has changed was kept; a restart goes back as far.",
+            registry=self.registry,
+        )
+        self.partitions = Gauge("nigrani_detector_partitions", "Partitions of the bus read here.", registry=self.registry)
         self.missed = Counter(
             "nigrani_events_missed", "Events dropped from the bus before they were read.", registry=self.registry
         )
@@ -61,7 +79,23 @@ class Metrics:
         )
         self.rules = Gauge("nigrani_rules_loaded", "Rules in force.", registry=self.registry)
         Gauge("nigrani_build_info", "Version of nigrani.", ("version",), registry=self.registry).labels(__version__).set(1)
-        self.registry.register(_Engine(counters, windows))
+        self.registry.register(_Engine(counters))
+        self._moves = Counter(
+            "nigrani_detector_partition_moves", "Partitions that came and went.", ("kind",), registry=self.registry
+        )
+        self._checkpoints = Counter(
+            "nigrani_detector_checkpoints", "States of partitions kept.", ("result",), registry=self.registry
+        )
+        self._trouble = Gauge(
+            "nigrani_bus_trouble", "1 while the bus cannot be read, by what is wrong.", ("kind",), registry=self.registry
+        )
+        for kind in MOVES:
+            self._moves.labels(kind)
+        for result in ("kept", "failed"):
+            self._checkpoints.labels(result)
+        for kind in KINDS:
+            self._trouble.labels(kind)
+        self._troubled = ""
         self._kinds = {WEAK.slug: WEAK.slug, **{rule.id: rule.path.stem for rule in rules.rules}}
         self.rules.set(len(rules.rules))
         for rule in rules.rules:
@@ -71,6 +105,25 @@ class Metrics:
             for severity in ("medium", "high"):
                 self.alerts.labels("anomaly", response.slug, severity)
         self._datasets = {kind: self.events.labels(name) for name, kind in DATASETS.items()}
+
+    def moved(self, kind: str, partitions: int) -> None:
+        """Count a partition that was begun, ended or lost; `partitions` are left."""
+        self._moves.labels(kind).inc()
+        self.partitions.set(partitions)
+
+    def kept(self, result: str) -> None:
+        """Count a state that was kept, or that keeping failed."""
+        self._checkpoints.labels(result).inc()
+
+    def trouble(self, kind: str) -> None:
+        """Say what is wrong with the bus; empty where nothing is."""
+        if kind == self._troubled:
+            return
+        if self._troubled:
+            self._trouble.labels(self._troubled).set(0)
+        self._troubled = (kind if kind in KINDS else "other") if kind else ""
+        if self._troubled:
+            self._trouble.labels(self._troubled).set(1)
 
     def event(self, kind: type, count: int) -> None:
         """Count events of one dataset."""
@@ -86,19 +139,11 @@ class Metrics:
 class _Engine(Collector):
     """The engine's plain counters, read when Prometheus asks."""
 
-    def __init__(self, counters: Counters, windows: Windows) -> None:
-        self._read: dict[str, tuple[str, Callable[[], int]]] = {
-            **{name: (text, _reader(counters, name)) for name, text in _COUNTS.items()},
-            "late_events": ("Events too late for their minute; rules saw them.", _reader(windows, "late")),
-            "ahead_events": ("Events whose time was not believed; rules saw them.", _reader(windows, "ahead")),
-            "unwatched_events": ("Events of devices beyond the bound of one minute.", _reader(windows, "unwatched")),
-        }
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
         """One counter each."""
-        for name, (text, read) in self._read.items():
-            yield CounterMetricFamily(f"nigrani_detector_{name}", text, value=read())
-
-
-def _reader(thing: object, name: str) -> Callable[[], int]:
-    return lambda: int(getattr(thing, name))
+        for name, text in _COUNTS.items():
+            metric = f"nigrani_detector_{_NAMES.get(name, name)}"
+            yield CounterMetricFamily(metric, text, value=getattr(self._counters, name))

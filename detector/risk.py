@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from detector.rule import Rule
@@ -27,6 +28,17 @@ class Risk:
     def __init__(self) -> None:
         self.forgotten = 0
         self._signs: dict[str, dict[str, Sign]] = {}
+
+    def state(self) -> dict[str, list[tuple[str, float]]]:
+        """What must be kept to go on later: device → ids of rules and when."""
+        return {device: [(name, sign.when) for name, sign in signs.items()] for device, signs in self._signs.items()}
+
+    def resume(self, state: Mapping[str, list[tuple[str, float]]], rules: Mapping[str, Rule]) -> None:
+        """Go on with what was kept; signs of rules that are no more are forgotten."""
+        self._signs = {
+            device: {name: Sign(rules[name], when) for name, when in signs if name in rules}
+            for device, signs in state.items()
+        }
 
     def add(self, device: str, rule: Rule, when: float) -> list[Sign]:
         """Lay a rule's risk on a device; returns its signs where they are enough for an alert, else nothing."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
-from detector.correlation import Correlation, Forgotten
+from detector.correlation import Correlation, CorrelationState, Forgotten
 from detector.rule import Extra, Fault, Hit, Rule, RuleFaults
 from detector.rule_loader import Entry, Loader
 from detector.rule_program import Program
@@ -47,6 +49,25 @@ class RuleSet:
             raise RuleFaults(loader.faults)
         return cls(loader)
 
+    def empty(self) -> RuleSet:
+        """The same rules, with nothing counted yet; what was compiled is shared."""
+        twin = copy(self)
+        twins = {id(correlation): correlation.empty() for correlation in self._correlations}
+        twin._correlations = tuple(twins.values())  # noqa: SLF001 - of its own kind
+        twin._programs = {kind: dataset.empty(twins) for kind, dataset in self._programs.items()}  # noqa: SLF001 - of its own kind
+        return twin
+
+    def state(self) -> dict[str, CorrelationState]:
+        """What must be kept to go on later, by rule id."""
+        return {correlation.rule.id: correlation.state() for correlation in self._correlations if len(correlation)}
+
+    def resume(self, state: Mapping[str, CorrelationState]) -> None:
+        """Go on with what was kept; rules that are new or have changed begin empty. Raises ValueError."""
+        for correlation in self._correlations:
+            kept = state.get(correlation.rule.id)
+            if kept is not None:
+                correlation.resume(kept)
+
     def match(self, event: Event, extra: Extra = NOTHING_KNOWN) -> Sequence[Hit]:
         """Return what the rules say of an event; correlations count it."""
         dataset = self._programs.get(type(event))
@@ -70,6 +91,15 @@ class _Dataset:
         self._entries = entries
         self._program = Program([entry.condition for entry in entries], constants)
         self.match = self._program.match
+
+    def empty(self, twins: Mapping[int, Correlation]) -> _Dataset:
+        """The same rules over other correlations, by the ids of those they stand for."""
+        twin = copy(self)
+        twin._entries = [  # noqa: SLF001 - of its own kind
+            replace(entry, correlations=[twins[id(correlation)] for correlation in entry.correlations])
+            for entry in self._entries
+        ]
+        return twin
 
     def hits(self, found: tuple[int, ...], event: Event, extra: Extra) -> list[Hit]:
         """Hits of the entries that matched, and of the correlations that they complete."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,9 +13,15 @@ from nigrani.stream.codec import MAX_LINE, decode
 from nigrani.stream.event import Event
 
 if TYPE_CHECKING:
+    from detector.alert import Alert
     from detector.baseline import Baseline
+    from detector.checkpoint import Checkpoints
+    from detector.config import DetectorConfig
     from detector.engine import Knowledge
+    from detector.outbox import Outbox
     from detector.ruleset import RuleSet
+    from detector.service import Service
+    from nigrani.stream.feed import Feed
 
 
 def load_rules(folders: Sequence[str | Path] = ()) -> RuleSet:
@@ -59,6 +65,53 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
         save(baseline, path, signing_key(state_folder()))
     except ValueError as error:
         raise Problem(str(error)) from None
+
+
+def make_service(config: DetectorConfig, tell: Callable[[Alert], None] | None = None) -> Service:
+    """The service on the bus that the configuration names. Raises Problem or BadConfig."""
+    from detector.service import Service  # noqa: PLC0415 - numpy is loaded only where the service is
+
+    try:
+        feed, checkpoints, outbox = _on_kafka(config) if config.kafka.servers else _on_spool(config)
+    except (OSError, ValueError) as error:
+        raise Problem(str(error)) from None
+    return Service(config, feed, checkpoints, outbox, tell)
+
+
+def file_outbox(path: Path) -> Outbox:
+    """Alerts as lines of a file. Raises Problem."""
+    from detector.outboxes.file import FileOutbox  # noqa: PLC0415 - as the others
+
+    try:
+        return FileOutbox(path)
+    except OSError as error:
+        raise Problem(f"alerts.path {path}: {error.strerror or error}") from None
+
+
+def _on_spool(config: DetectorConfig) -> tuple[Feed, Checkpoints, Outbox]:
+    from detector.checkpoints.folder import FolderCheckpoints  # noqa: PLC0415 - as the others
+    from nigrani.stream.feed import SpoolFeed  # noqa: PLC0415 - as the others
+    from nigrani.stream.spool import SpoolReader  # noqa: PLC0415 - as the others
+
+    outbox = file_outbox(config.alerts.path or state_folder() / "alerts.ndjson")
+    reader = SpoolReader(config.bus.path or state_folder() / "bus", config.bus.group)
+    checkpoints = FolderCheckpoints(config.checkpoints.path or state_folder() / "checkpoints", config.bus.group)
+    return SpoolFeed(reader), checkpoints, outbox
+
+
+def _on_kafka(config: DetectorConfig) -> tuple[Feed, Checkpoints, Outbox]:
+    from detector.checkpoints.topic import MAX_BYTES, TopicCheckpoints  # noqa: PLC0415 - kafka-python is loaded only where it is used
+    from detector.outboxes.tee import TeeOutbox  # noqa: PLC0415 - as above
+    from detector.outboxes.topic import TopicOutbox  # noqa: PLC0415 - as above
+    from nigrani.stream.kafka.consumer import GroupFeed  # noqa: PLC0415 - as above
+    from nigrani.stream.kafka.log import TopicLog  # noqa: PLC0415 - as above
+
+    kafka = config.kafka
+    outbox: Outbox = TopicOutbox(TopicLog(kafka, kafka.alerts, name="nigrani-detector"))
+    if config.alerts.path:
+        outbox = TeeOutbox(outbox, file_outbox(config.alerts.path))
+    state = TopicLog(kafka, kafka.state, name="nigrani-detector", max_bytes=MAX_BYTES)
+    return GroupFeed(kafka), TopicCheckpoints(state, kafka.group), outbox
 
 
 class EventFile:

@@ -76,12 +76,11 @@ def _shown(default: object) -> str:
 
 def metrics() -> Iterator[str]:
     """A table row for each metric of the detector; the agent's counters follow its own names."""
-    from detector.engine import Counters  # noqa: PLC0415 - numpy is loaded only here
+    from detector.counters import Counters  # noqa: PLC0415 - numpy is loaded only here
     from detector.metrics import Metrics  # noqa: PLC0415 - as above
     from detector.setup import load_rules  # noqa: PLC0415 - as above
-    from detector.windows import Windows  # noqa: PLC0415 - as above
 
-    registry = Metrics(load_rules(), Counters(), Windows()).registry
+    registry = Metrics(load_rules(), Counters()).registry
     for family in registry.collect():
         labels = sorted({label for sample in family.samples for label in sample.labels})
         suffix = "_total" if family.type == "counter" else ""

@@ -1,4 +1,4 @@
-"""Run the detector: events from the embedded bus in, alerts and Prometheus metrics out, until it is told to stop."""
+"""Run the detector: events from the bus in, alerts and Prometheus metrics out, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from types import FrameType
 
 from detector.config import DetectorConfig
+from detector.setup import make_service
 from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.endpoint import Endpoint
-from nigrani.service.errors import Problem
-from nigrani.service.key import state_folder
 from nigrani.service.notify import notify
 
 
@@ -25,17 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    from detector.service import Service  # noqa: PLC0415 - numpy is loaded only once the configuration stands
-    from nigrani.stream.spool import SpoolReader  # noqa: PLC0415 - as above
-
     log.start(verbose=options.verbose)
     config = load(DetectorConfig, options.config, options.set)
-    path = config.bus.path or state_folder() / "bus"
-    try:
-        reader = SpoolReader(path, config.bus.group)
-    except (OSError, ValueError) as error:
-        raise Problem(str(error)) from None
-    service = Service(config, reader)
+    service = make_service(config)
     endpoint = Endpoint(service.metrics.registry, config.metrics.listen)
     stopping = False
 

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from detector.config import DetectorConfig
+from detector.setup import make_service
 from nigrani.commands.labels import Labels
 from nigrani.service import log
 from nigrani.service.config import load
@@ -67,22 +68,22 @@ def run(options: argparse.Namespace) -> int:
         os.environ["NIGRANI_STATE"] = str(options.state.absolute())
     log.start(verbose=options.verbose)
     config = load(DetectorConfig, options.config, options.set)
+    if config.kafka.servers:
+        raise Usage("up joins agent and detector by the embedded bus: take kafka.servers out of its configuration")
     labels = Labels.load(options.labels) if options.labels else None
-    from detector.service import Service  # noqa: PLC0415 - numpy is loaded only once the options stand
-    from nigrani.stream.spool import Spool, SpoolReader  # noqa: PLC0415 - as above
+    from nigrani.stream.spool import Spool  # noqa: PLC0415 - only once the options stand
 
     path = config.bus.path or state_folder() / "bus"
     try:
         Spool.open(path).close()
-        reader = SpoolReader(path, config.bus.group)
     except (OSError, ValueError) as error:
         raise Problem(str(error)) from None
     bar = Progress("learn ")
-    service = Service(config, reader, Told(bar, labels))
+    service = make_service(config, Told(bar, labels))
     endpoint = Endpoint(service.metrics.registry, config.metrics.listen)
     stop = Stop()
     sys.stderr.write(f"nigrani: metrics on http://{config.metrics.listen.rpartition(':')[0]}:{endpoint.port}/metrics\n")
-    if not service.engine.knows:
+    if not service.knows:
         until = f"for {config.baseline.learn_minutes} minutes of events" if service.learning else "for good"
         sys.stderr.write(f"nigrani: no baseline: rules alone {until}\n")
     agent = _start_agent(options, path)
@@ -151,7 +152,7 @@ def _serve(service: Service, agent: subprocess.Popen[bytes], bar: Progress, stop
 
 
 def _summary(service: Service, seconds: float, labels: Labels | None) -> None:
-    counters = service.engine.counters
+    counters = service.counters
     kinds = Counter({name: service.totals[kind] for name, kind in DATASETS.items() if service.totals[kind]})
     lines = [f"{counters.events:,} events in {seconds:.1f} s: " + ", ".join(f"{n:,} {k}" for k, n in kinds.most_common())]
     if service.learnt:

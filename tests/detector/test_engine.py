@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from detector import engine as module
 from detector.alert import Alert
 from detector.calibration import budget_p
-from detector.engine import BATCH, EPISODE, MERGE, Engine
+from detector.engine import BATCH, EPISODE, MERGE, REMEMBER, Engine
 from detector.features import WINDOW
 from detector.ruleset import RuleSet
 from detector.setup import load_rules
@@ -119,7 +119,7 @@ class TestRules:
     def test_late_and_unbelievable_events_still_meet_the_rules(self, make: Maker) -> None:
         watch = Watch().feed(make.flow(7200, "ip:other"))
         watch.feed(*make.scan(0))
-        assert watch.engine.windows.late == 60
+        assert watch.engine.counters.late == 60
         assert watch.titles == ["Port scan"]
 
     def test_rules_below_medium_are_counted_and_do_not_alert(self, make: Maker, tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ class TestBounds:
         for number in range(1100):
             watch.engine._episodes[f"old{number}"] = make.start.timestamp()
             watch.engine._alerted[f"old{number}"] = make.start.timestamp()
-        watch.feed(make.flow(3 * EPISODE), make.flow(3 * EPISODE + WINDOW + LATENESS))
+        watch.feed(*(make.flow(2 * REMEMBER + after) for after in (0, WINDOW + LATENESS)))
         assert not watch.engine._episodes
         assert not watch.engine._alerted
 

@@ -14,11 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from detector.alert import SEVERITY, Alert
 from detector.engine import Engine
-from detector.metrics import Metrics
+from detector.metrics import MOVES, Metrics
 from detector.response import RESPONSES, WEAK
 from detector.setup import load_rules
 from nigrani import __version__
 from nigrani.stream.events import DATASETS
+from nigrani.stream.kafka.fault import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 @pytest.fixture
 def metrics() -> Metrics:
     engine = Engine(RULES, lambda alert: None)
-    return Metrics(RULES, engine.counters, engine.windows)
+    return Metrics(RULES, engine.counters)
 
 
 def series(metrics: Metrics) -> Series:
@@ -99,7 +100,7 @@ def test_alerts_are_counted_by_kind(metrics: Metrics) -> None:
 def test_real_alerts_are_counted_and_give_birth_to_no_series(make: Maker, learnt: Learnt) -> None:
     alerts: list[Alert] = []
     engine = Engine(load_rules(), alerts.append, learnt.knowledge)
-    metrics = Metrics(engine.rules, engine.counters, engine.windows)
+    metrics = Metrics(engine.rules, engine.counters)
     before = set(series(metrics))
     end = learnt.end
     events = [
@@ -131,7 +132,10 @@ def test_no_label_is_outside_its_list(metrics: Metrics) -> None:
     known = {
         "dataset": set(DATASETS),
         "source": {"rule", "anomaly"},
-        "kind": {rule.path.stem for rule in RULES.rules} | {response.slug for response in (*RESPONSES, WEAK)} | {"other"},
+        "kind": {rule.path.stem for rule in RULES.rules}
+        | {response.slug for response in (*RESPONSES, WEAK)}
+        | {*MOVES, *KINDS, "other"},
+        "result": {"kept", "failed"},
         "severity": {*SEVERITY, "other"},
         "version": {__version__},
     }

@@ -12,11 +12,14 @@ import pytest
 
 from detector import learn
 from detector.alert import Alert
-from detector.config import Alerts, Baseline, DetectorConfig
+from detector.checkpoints.folder import FolderCheckpoints
+from detector.config import Alerts, Baseline, Checkpoints, DetectorConfig
 from detector.service import Service
-from detector.setup import load_knowledge, save_baseline
+from detector.setup import file_outbox, load_knowledge, save_baseline
 from nigrani.service.errors import BadConfig, Problem
+from nigrani.service.key import state_folder
 from nigrani.stream.codec import encode_lines
+from nigrani.stream.feed import SpoolFeed
 from nigrani.stream.memory import MemoryBus
 from nigrani.stream.spool import Spool, SpoolReader
 
@@ -57,6 +60,11 @@ def bus(request: pytest.FixtureRequest, tmp_path: Path) -> Bus:
     return InMemory() if request.param == "memory" else OnDisk(tmp_path / "bus")
 
 
+def start(config: DetectorConfig, reader: Reader, tell: Callable[[Alert], None] | None = None) -> Service:
+    outbox = file_outbox(config.alerts.path or state_folder() / "alerts.ndjson")
+    return Service(config, SpoolFeed(reader), FolderCheckpoints(state_folder() / "checkpoints", "detector"), outbox, tell)
+
+
 def publish(bus: Bus, events: Sequence[Event], size: int = 100) -> None:
     for start in range(0, len(events), size):
         batch = events[start : start + size]
@@ -79,7 +87,7 @@ def written(state: Path) -> list[dict[str, Any]]:
 
 
 def config(**baseline: Any) -> DetectorConfig:
-    return DetectorConfig(baseline=Baseline(**{"learn_minutes": 40} | baseline))
+    return DetectorConfig(baseline=Baseline(**{"learn_minutes": 40} | baseline), checkpoints=Checkpoints(seconds=0))
 
 
 def story(make: Maker, learnt: Learnt) -> list[Event]:
@@ -96,7 +104,7 @@ def story(make: Maker, learnt: Learnt) -> list[Event]:
 
 def test_it_learns_keeps_the_baseline_and_judges(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
     told: list[Alert] = []
-    service = Service(config(), bus.reader(), told.append)
+    service = start(config(), bus.reader(), told.append)
     assert service.learning
     assert value(service, "nigrani_baseline_learning") == 1
     events = story(make, learnt)
@@ -122,7 +130,7 @@ def test_it_learns_keeps_the_baseline_and_judges(make: Maker, learnt: Learnt, bu
 
 
 def test_while_it_learns_rules_alone_alert(make: Maker, bus: Bus, state: Path) -> None:
-    service = Service(config(), bus.reader())
+    service = start(config(), bus.reader())
     publish(bus, make.scan(host="ip:ws0"))
     drain(service)
     assert service.learning
@@ -139,7 +147,7 @@ def test_two_runs_over_the_same_events_write_the_same_alerts(
         folder = tmp_path / str(size)
         monkeypatch.setenv("NIGRANI_STATE", str(folder))
         bus = InMemory()
-        service = Service(config(), bus.reader())
+        service = start(config(), bus.reader())
         publish(bus, events, size)
         drain(service)
         service.close()
@@ -150,7 +158,7 @@ def test_two_runs_over_the_same_events_write_the_same_alerts(
 
 def test_with_a_baseline_it_judges_from_the_start(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
     save_baseline(learnt.baseline, state / "baseline.npz")
-    service = Service(config(), bus.reader())
+    service = start(config(), bus.reader())
     assert not service.learning
     publish(bus, [make.dicom("associate", learnt.end, "ip:ws1", calling_ae="ROGUE")])
     drain(service)
@@ -159,7 +167,7 @@ def test_with_a_baseline_it_judges_from_the_start(make: Maker, learnt: Learnt, b
 
 
 def test_learn_minutes_0_never_learns(make: Maker, bus: Bus, state: Path) -> None:
-    service = Service(config(learn_minutes=0), bus.reader())
+    service = start(config(learn_minutes=0), bus.reader())
     assert not service.learning
     publish(bus, make.morning(45))
     drain(service)
@@ -170,7 +178,7 @@ def test_learn_minutes_0_never_learns(make: Maker, bus: Bus, state: Path) -> Non
 def test_too_little_to_learn_from_starts_the_lesson_anew(
     make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = Service(config(), bus.reader())
+    service = start(config(), bus.reader())
     publish(bus, [make.hl7(at) for at in (0, 1200, 2400)])
     drain(service)
     assert service.learning
@@ -185,7 +193,7 @@ def test_too_little_to_learn_from_starts_the_lesson_anew(
 def test_a_full_lesson_is_over(make: Maker, bus: Bus, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy site has more events than a lesson holds, long before its minutes are over."""
     monkeypatch.setattr(learn, "MAX_EVENTS", 1000)
-    service = Service(config(learn_minutes=7 * 24 * 60), bus.reader())
+    service = start(config(learn_minutes=7 * 24 * 60), bus.reader())
     publish(bus, make.morning(40))
     drain(service)
     assert not service.learning
@@ -194,7 +202,7 @@ def test_a_full_lesson_is_over(make: Maker, bus: Bus, state: Path, monkeypatch: 
 
 
 def test_one_clock_years_ahead_does_not_end_the_lesson(make: Maker, bus: Bus, state: Path) -> None:
-    service = Service(config(), bus.reader())
+    service = start(config(), bus.reader())
     publish(bus, [*make.morning(20), make.flow(20 * 365 * 86400)])
     drain(service)
     assert service.learning
@@ -204,11 +212,11 @@ def test_one_clock_years_ahead_does_not_end_the_lesson(make: Maker, bus: Bus, st
 
 def test_a_restart_begins_the_lesson_again(make: Maker, bus: Bus, state: Path) -> None:
     """Half a lesson must not be lost: the bus still has it."""
-    first = Service(config(), bus.reader())
+    first = start(config(), bus.reader())
     publish(bus, make.morning(20))
     seen = drain(first)
     first.close()
-    second = Service(config(), bus.reader())
+    second = start(config(), bus.reader())
     assert second.lag() == seen
     second.close()
 
@@ -216,12 +224,12 @@ def test_a_restart_begins_the_lesson_again(make: Maker, bus: Bus, state: Path) -
 def test_an_event_that_was_not_foreseen_does_not_end_the_service(
     make: Maker, bus: Bus, state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = Service(config(), bus.reader())
+    service = start(config(), bus.reader())
 
     def fail(event: Event) -> None:
         raise RuntimeError(event.id)
 
-    monkeypatch.setattr(service.engine, "feed", fail)
+    monkeypatch.setattr(service.shares[0].engine, "feed", fail)
     publish(bus, [make.flow(), make.flow(1)])
     assert drain(service) == 2
     assert value(service, "nigrani_events_failed_total") == 2
@@ -233,7 +241,7 @@ def test_an_event_that_was_not_foreseen_does_not_end_the_service(
 def test_refused_lines_are_counted_and_told_once(
     make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = Service(config(), bus.reader())
+    service = start(config(), bus.reader())
     good = encode_lines([make.flow(), make.ai()])
     bus.publisher.publish(b"not json\n" + good + b'{"event.dataset": "no.such"}\n', 4)
     assert service.step() == 2
@@ -246,7 +254,7 @@ def test_refused_lines_are_counted_and_told_once(
 def test_dropped_batches_are_counted(make: Maker, state: Path) -> None:
     bus = MemoryBus(max_bytes=20_000)
     reader = bus.reader("detector")
-    service = Service(config(), reader)
+    service = start(config(), reader)
     for event in make.morning(10):
         bus.publish(encode_lines([event]), 1)
     drain(service)
@@ -259,12 +267,12 @@ def test_dropped_batches_are_counted(make: Maker, state: Path) -> None:
 
 
 def test_a_restart_goes_on_where_it_ended(make: Maker, bus: Bus, state: Path) -> None:
-    first = Service(config(learn_minutes=0), bus.reader())
+    first = start(config(learn_minutes=0), bus.reader())
     publish(bus, [make.flow(n, "ip:ws0") for n in range(30)], 10)
     assert drain(first) == 30
     publish(bus, [make.flow(n, "ip:ws0") for n in range(30, 50)], 10)
     first.close()
-    second = Service(config(learn_minutes=0), bus.reader())
+    second = start(config(learn_minutes=0), bus.reader())
     assert second.lag() == 20
     assert drain(second) == 20
     assert drain(second) == 0
@@ -273,7 +281,7 @@ def test_a_restart_goes_on_where_it_ended(make: Maker, bus: Bus, state: Path) ->
 
 def test_a_restart_keeps_what_was_alerted(make: Maker, bus: Bus, state: Path) -> None:
     for host in ("ip:ws0", "ip:ws1"):
-        service = Service(config(learn_minutes=0), bus.reader())
+        service = start(config(learn_minutes=0), bus.reader())
         publish(bus, make.scan(host=host))
         drain(service)
         service.close()
@@ -281,13 +289,13 @@ def test_a_restart_keeps_what_was_alerted(make: Maker, bus: Bus, state: Path) ->
 
 
 def test_a_restart_loads_what_was_learnt(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
-    service = Service(config(), bus.reader())
+    service = start(config(), bus.reader())
     publish(bus, make.morning(41))
     drain(service)
     service.close()
-    again = Service(config(), bus.reader())
+    again = start(config(), bus.reader())
     assert not again.learning
-    assert again.engine.knows
+    assert again.knows
     again.close()
 
 
@@ -324,7 +332,7 @@ def test_what_cannot_be_used_is_told_at_the_start(
 ) -> None:
     prepare(state)
     with pytest.raises(Problem, match=told):
-        Service(settings(state), InMemory().reader())
+        start(settings(state), InMemory().reader())
 
 
 def test_a_baseline_altered_since_is_told_at_the_start(learnt: Learnt, state: Path) -> None:
@@ -334,17 +342,17 @@ def test_a_baseline_altered_since_is_told_at_the_start(learnt: Learnt, state: Pa
     data[1000] ^= 1
     path.write_bytes(data)
     with pytest.raises(Problem, match="altered after it was signed"):
-        Service(config(), InMemory().reader())
+        start(config(), InMemory().reader())
 
 
 def test_a_faulty_rule_is_told_at_the_start(state: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.yml").write_text("title: [")
     with pytest.raises(BadConfig, match=r"bad\.yml:"):
-        Service(DetectorConfig(rules=(str(tmp_path),)), InMemory().reader())
+        start(DetectorConfig(rules=(str(tmp_path),)), InMemory().reader())
 
 
 def test_what_it_makes_is_not_for_everybody(make: Maker, state: Path) -> None:
-    service = Service(config(), InMemory().reader())
+    service = start(config(), InMemory().reader())
     service.close()
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
@@ -353,12 +361,12 @@ def test_a_baseline_that_cannot_be_kept_is_used_and_told_once(
     make: Maker, bus: Bus, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A full or forbidden disk must not make it learn again with every event."""
-    service = Service(config(path=state / "nowhere" / "file" / "baseline.npz"), bus.reader())
+    service = start(config(path=state / "nowhere" / "file" / "baseline.npz"), bus.reader())
     (state / "nowhere").mkdir(parents=True, exist_ok=True)
     (state / "nowhere" / "file").write_bytes(b"in the way")
     publish(bus, make.morning(45))
     drain(service)
-    assert service.engine.knows
+    assert service.knows
     assert not service.learning
     assert service.failed == 0
     assert caplog.text.count("the baseline is not kept") == 1

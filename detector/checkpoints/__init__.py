@@ -1,0 +1,1 @@
+"""The places where checkpoints can be kept."""

@@ -1,0 +1,1 @@
+"""The logs that alerts can go to."""
