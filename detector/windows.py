@@ -3,7 +3,8 @@
 Each agent has a clock of its own: the newest time that its events told. Within a partition one agent's events come in
 order, but a network, a broker or an agent that was away lets some agents' events come minutes after others'; so a window
 is judged once *its agent* is `LATENESS` past its end, and holds the same events however agents' streams were interleaved.
-The window of an agent that fell silent is judged once half of the agents are `IDLE` past its end.
+The window of an agent that fell silent is judged all the same, once half of the agents are `IDLE` further and events have
+flowed for `QUIET`: an agent that is merely behind, after an outage, is not silent.
 
 What comes later than its window still is counted, and only the rules see it. One wrong clock moves its agent's time
 neither forth nor back for long, both ways it takes a row of events that agree, and it moves no other agent's.
@@ -11,7 +12,8 @@ neither forth nor back for long, both ways it takes a row of events that agree, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from statistics import median_high
 
 from msgspec import Struct
@@ -21,8 +23,12 @@ from detector.features import WINDOW, Window
 
 LATENESS = 75
 """Seconds: a record's minute, and the meter's patience with a silent connection attempt."""
-IDLE = 900
-"""Seconds by which half of the agents must be past the end of a silent agent's window."""
+IDLE = 300
+"""Seconds of event time by which half of the agents must have moved on since a silent agent's last event …"""
+QUIET = 120.0
+"""… and seconds of this machine's time for which others' events must have come."""
+BREAK = 1.0
+"""Seconds without any event that count as flowing; a longer break of the stream itself makes nobody silent."""
 AHEAD = 3600
 """An event more than this many seconds ahead of all others of its agent is not believed …"""
 BELIEVED = 20
@@ -54,7 +60,7 @@ class ClockState(Struct, array_like=True, gc=False):
 class Clock:
     """One agent's time, and its open windows."""
 
-    __slots__ = ("late_row", "now", "oldest", "open", "row")
+    __slots__ = ("flow", "late_row", "now", "oldest", "open", "others", "row")
 
     def __init__(self, kept: ClockState | None = None) -> None:
         self.now = kept.now if kept else 0.0
@@ -64,6 +70,10 @@ class Clock:
         self.open: dict[Key, Window] = {(window.start, window.device): window for window in kept.windows} if kept else {}
         self.oldest = min((start for start, _ in self.open), default=0)
         """Start of the oldest open window; 0 where none is open."""
+        self.flow = 0.0
+        """For how long events had flowed at its last event, and …"""
+        self.others = 0.0
+        """… the time that half of the agents had reached."""
 
     def due(self, now: float) -> bool:
         """Whether a window is over by that time."""
@@ -80,7 +90,8 @@ class Clock:
 class Windows:
     """The open windows of one partition."""
 
-    def __init__(self, counters: Counters | None = None) -> None:
+    def __init__(self, counters: Counters | None = None, watch: Callable[[], float] = time.monotonic) -> None:
+        """watch: seconds of this machine's time."""
         self.counters = counters if counters is not None else Counters()
         self.now = 0.0
         """The time that half of the agents have reached, to the minute where there are several; seconds since the epoch."""
@@ -89,12 +100,16 @@ class Windows:
         """Windows that are open."""
         self._moves = 0
         """Minutes that clocks have moved on since all of them were looked at."""
+        self._watch = watch
+        self._watched = watch()
+        self._flow = 0.0
 
     def at(self, agent: str, device: str, when: float) -> Window | None:
         """The agent's window of the device at that time; None where it is over, not believed, or there are too many."""
         clock = self.clocks.get(agent)
         if clock is None:
             clock = self._clock(agent)
+        clock.flow, clock.others = self._flow, self.now
         if not self._believed(clock, when):
             return None
         start = int(when) // WINDOW * WINDOW
@@ -172,6 +187,9 @@ class Windows:
     def _reach(self, clock: Clock, when: float) -> None:
         if int(when) // WINDOW != int(clock.now) // WINDOW:
             self._moves += 1
+            watched = self._watch()
+            self._flow += min(watched - self._watched, BREAK)
+            self._watched = watched
         clock.now = when
         if len(self.clocks) == 1:
             self.now = when
@@ -189,8 +207,8 @@ class Windows:
         self._moves = 0
         self.now = self._median()
         for agent, clock in sorted(self.clocks.items()):
-            if clock.due(self.now - IDLE + LATENESS):
-                yield from self._take(clock, self.now - IDLE + LATENESS)
+            if clock.open and self.now - clock.others >= IDLE and self._flow - clock.flow >= QUIET:
+                yield from self._take(clock, float("inf"))
             if not clock.open and clock.now < self.now - FORGET:
                 del self.clocks[agent]
 
