@@ -112,8 +112,8 @@ def run(folder: Path, broker: Broker, plan: Plan, say: Callable[[str], None] = l
         for agent in agents:
             agent.forward.stop()
             agent.offer.kill()
-        for detector in detectors:
-            detector.stop()
+        for one in detectors:
+            one.stop()
     return Report(
         plan,
         offered,
