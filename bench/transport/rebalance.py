@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
 
-from bench.kafka.broker import Broker
+from bench.kafka.broker import Broker, Server
 from bench.transport import story, verdict
 from bench.transport.site import Detector, wait_for
 from bench.transport.soak import Plan, detector, topics
@@ -90,9 +90,18 @@ class Report(NamedTuple):
         ]
 
 
-def run(folder: Path, broker: Broker, rate: float, partitions: int, say: Callable[[str], None] = lambda _: None) -> Report:
-    """Play it on a broker that runs."""
-    streams = story.make(folder, 3, 2)
+def run(
+    folder: Path,
+    broker: Server,
+    rate: float,
+    partitions: int,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    agents: int = 3,
+    cycles: int = 2,
+) -> Report:
+    """Play it on a broker that runs; cycles: mornings of each agent."""
+    streams = story.make(folder, agents, cycles)
     expected = set(verdict.undisturbed(streams, folder / "baseline.npz"))
     names = topics(broker, Plan(partitions=partitions))
     kafka = {"servers": broker.servers.split(","), **names, "session_timeout": 6.0}

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from bench.kafka.broker import Broker, make_topic
+from bench.kafka.broker import Broker, Server, make_topic
 from bench.transport import story, verdict
 from bench.transport.site import Agent, Detector, sample, wait_for
 
@@ -85,14 +85,14 @@ class Report(NamedTuple):
         ]
 
 
-def run(folder: Path, broker: Broker, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
+def run(folder: Path, broker: Server, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
     """Play a plan on a broker that runs."""
     began = time.monotonic()
     per_agent = plan.rate / plan.agents
     events = per_agent * (plan.outage + BEFORE + AFTER)
     per_cycle = len(story.morning(folder, 0))
     streams = story.make(folder, plan.agents, max(1, round(events / per_cycle)))
-    offered = sum(1 for path in streams for _ in path.open("rb"))
+    offered = sum(story.count(path) for path in streams)
     expected = set(verdict.undisturbed(streams, folder / "baseline.npz"))
     say(f"{offered:,} events, {len(expected)} alerts expected")
     names = topics(broker, plan)
@@ -126,7 +126,7 @@ def run(folder: Path, broker: Broker, plan: Plan, say: Callable[[str], None] = l
     )
 
 
-def _fire(broker: Broker, agents: list[Agent], detectors: list[Detector], plan: Plan, say: Callable[[str], None]) -> float:
+def _fire(broker: Server, agents: list[Agent], detectors: list[Detector], plan: Plan, say: Callable[[str], None]) -> float:
     """Kill and start again, by a timetable; returns when the broker was back."""
 
     def again(one: Any) -> Callable[[], None]:
@@ -175,7 +175,7 @@ def _settle(agents: list[Agent], detectors: list[Detector], say: Callable[[str],
     say("everything is judged")
 
 
-def topics(broker: Broker, plan: Plan) -> dict[str, str]:
+def topics(broker: Server, plan: Plan) -> dict[str, str]:
     """Topics of this run alone."""
     mark = f"{time.time_ns():x}"
     names = {kind: f"{name}-{mark}" for kind, name in TOPICS.items()}

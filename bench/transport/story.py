@@ -70,6 +70,12 @@ def write(events: Iterator[Event], path: Path) -> int:
     return count
 
 
+def count(path: Path) -> int:
+    """How many events a stream has."""
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
+
+
 def make(folder: Path, agents: int, cycles: int) -> list[Path]:
     """Streams of so many agents, and a baseline of their benign part with its key: `baseline.npz`, `baseline.pub`."""
     mornings = [morning(folder, number) for number in range(agents)]
