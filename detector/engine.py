@@ -131,8 +131,12 @@ class Engine:
         knowledge: Knowledge | None = None,
         budget: float = 7.0,
         counters: Counters | None = None,
+        told: Collection[str] = (),
     ) -> None:
-        """budget: false alarms a week that anomalies may raise, all devices together. counters: shared with others'."""
+        """budget: false alarms a week that anomalies may raise, all devices together. counters: shared with others'.
+
+        told: ids of alerts that were raised before a restart; what is found of them again is not raised again.
+        """
         self.rules = rules
         self.counters = counters if counters is not None else Counters()
         self.windows = Windows(self.counters)
@@ -145,7 +149,7 @@ class Engine:
         self._zones: dict[str, str] = {}
         self._risk = Risk()
         self._pruned = 0.0
-        self._told: frozenset[str] = frozenset()
+        self._told = frozenset(told)
 
     def learn(self, knowledge: Knowledge) -> None:
         """Judge by this baseline from now on."""
@@ -163,11 +167,8 @@ class Engine:
             correlations=self.rules.state(),
         )
 
-    def resume(self, state: State, told: Collection[str] = ()) -> None:
-        """Go on with what was kept. told: ids of alerts raised since then, which are not raised again.
-
-        Raises ValueError where the parts do not hold together.
-        """
+    def resume(self, state: State) -> None:
+        """Go on with what was kept. Raises ValueError where its parts do not hold together."""
         self.windows.resume(state.clocks)
         self._batch = [
             (row, self._window(agent, start, device), agent)
@@ -177,7 +178,6 @@ class Engine:
         self._episodes, self._alerted, self._zones = state.episodes, state.alerted, state.zones
         self._risk.resume(state.risk, {rule.id: rule for rule in self.rules.rules})
         self.rules.resume(state.correlations)
-        self._told = frozenset(told)
 
     def _window(self, agent: str, start: int, device: str) -> Window:
         clock = self.windows.clocks.get(agent) or self.windows.clocks.get("")

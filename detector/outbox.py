@@ -7,7 +7,7 @@ from typing import Protocol
 MAX_PENDING = 10_000
 """Alerts held while they cannot be put down; beyond it the oldest are dropped, counted."""
 MAX_TOLD = 100_000
-"""Ids that a restart reads back at most."""
+"""Ids that a restart remembers of those it reads back, the last ones."""
 
 
 class Outbox(Protocol):

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from detector.checkpoint import Checkpoints
     from detector.outbox import Outbox
     from nigrani.stream.feed import Delivery, Feed
+
+FRESH = 1.0
+"""Seconds after which metrics are brought up to date though nothing came."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ class Service:
         self._counted: Counter[type] = Counter()
         self._missed = 0
         self._dropped = 0
+        self._published = 0.0
         self._since = 0.0
         self._unkept = False
         self._rules = load_rules(config.rules)
@@ -106,14 +110,14 @@ class Service:
     def begin(self, partition: int) -> int | None:
         """See `Owner`. Raises OSError where the checkpoint or the alerts told since cannot be read."""
         checkpoint = self._checkpoints.take(partition)
-        share = self._share(partition)
+        told = self._outbox.since(partition, checkpoint.told if checkpoint else 0)
+        share = self._share(partition, told)
         if checkpoint is not None:
-            told = self._outbox.since(partition, checkpoint.told)
             try:
-                share.resume(checkpoint.state, told)
+                share.resume(checkpoint.state)
             except ValueError as error:
                 log.warning("partition %d: %s; windows and counts begin anew", partition, error)
-                share = self._share(partition)
+                share = self._share(partition, told)
             share.next = share.kept = checkpoint.next
         with self._lock:
             self.shares[partition] = share
@@ -144,9 +148,8 @@ class Service:
             with self._lock:
                 count += self._take(delivery)
         self._keep_due()
-        if deliveries or not timeout:
+        if deliveries or time.monotonic() - self._published >= FRESH:
             self._publish()
-        self.metrics.trouble(self._feed.trouble)
         return count
 
     def lag(self) -> int:
@@ -168,13 +171,14 @@ class Service:
         self._outbox.close()
         self._checkpoints.close()
 
-    def _share(self, partition: int) -> Share:
+    def _share(self, partition: int, told: Collection[str]) -> Share:
         engine = Engine(
             self._rules.empty(),
             partial(self._alert, partition),
             self._knowledge,
             self._config.alerts.false_alarms_per_week,
             self.counters,
+            told,
         )
         return Share(partition, engine)
 
@@ -285,6 +289,8 @@ class Service:
 
     def _publish(self) -> None:
         """Bring the metrics up to date."""
+        self._published = time.monotonic()
+        self.metrics.trouble(self._feed.trouble)
         for kind, count in self.totals.items():
             self.metrics.event(kind, count - self._counted[kind])
         self._counted = self.totals.copy()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Collection
 
 import msgspec
 from msgspec import Struct
@@ -66,8 +65,8 @@ class Share:
         """What must be kept to go on later."""
         return zlib.compress(msgspec.msgpack.encode(Kept(VERSION, self._marks, self.engine.state())), 1)
 
-    def resume(self, state: bytes, told: Collection[str] = ()) -> None:
-        """Go on with what was kept. told: ids of alerts raised since. Raises ValueError; the share is of no use then."""
+    def resume(self, state: bytes) -> None:
+        """Go on with what was kept. Raises ValueError; the share is of no use then."""
         unpack = zlib.decompressobj()
         try:
             data = unpack.decompress(state, MAX_STATE)
@@ -79,4 +78,4 @@ class Share:
         if kept.version != VERSION:
             raise ValueError(f"the kept state has version {kept.version} and this release reads {VERSION}")
         self._marks = kept.marks
-        self.engine.resume(kept.engine, told)
+        self.engine.resume(kept.engine)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
@@ -41,9 +41,12 @@ class Arrived(NamedTuple):
     """Different events by boot."""
 
 
-def read(servers: str, topic: str) -> Iterable[tuple[int, bytes | None, bytes, list[tuple[str, bytes]]]]:
-    """All messages of a topic: partition, key, value, headers."""
-    consumer = KafkaConsumer(bootstrap_servers=servers, group_id=None, auto_offset_reset="earliest")
+def read(
+    servers: str, topic: str, client: Mapping[str, Any] | None = None
+) -> Iterable[tuple[int, bytes | None, bytes, list[tuple[str, bytes]]]]:
+    """All messages of a topic: partition, key, value, headers; client: how else to be let in."""
+    settings = {"bootstrap_servers": servers, **(client or {})}
+    consumer = KafkaConsumer(**settings, group_id=None, auto_offset_reset="earliest")
     try:
         places = [TopicPartition(topic, one) for one in sorted(consumer.partitions_for_topic(topic) or ())]
         consumer.assign(places)
@@ -77,9 +80,9 @@ def arrived(servers: str, topic: str) -> Arrived:
     return Arrived(len(seen), repeats, disordered, counts)
 
 
-def alerts(servers: str, topic: str) -> Counter[str]:
+def alerts(servers: str, topic: str, client: Mapping[str, Any] | None = None) -> Counter[str]:
     """How often each alert's id was told."""
-    return Counter((key or b"").decode() for _, key, _, _ in read(servers, topic))
+    return Counter((key or b"").decode() for _, key, _, _ in read(servers, topic, client))
 
 
 def undisturbed(streams: Iterable[Path], baseline: Path) -> dict[str, Alert]:

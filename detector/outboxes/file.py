@@ -71,17 +71,15 @@ class FileOutbox:
 
     def since(self, partition: int, position: int) -> set[str]:  # noqa: ARG002 - one file
         """See `Outbox`; of a file that was cut or exchanged meanwhile, all of it."""
-        found: set[str] = set()
+        found: deque[str] = deque(maxlen=MAX_TOLD)
         with self._path.open("rb") as file:
             file.seek(position if position <= self._size else 0)
             for line in file:
                 try:
-                    found.add(_uid.decode(line).metadata.uid)
+                    found.append(_uid.decode(line).metadata.uid)
                 except ValueError:
                     continue  # a line that was torn
-                if len(found) >= MAX_TOLD:
-                    break
-        return found
+        return set(found)
 
     def close(self) -> None:
         """See `Outbox`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from itertools import islice
 from typing import Any
 
 from detector.outbox import MAX_PENDING, MAX_TOLD
@@ -94,7 +93,7 @@ class TopicOutbox:
     def since(self, partition: int, position: int) -> set[str]:
         """See `Outbox`."""
         found = (entry.key.decode("utf-8", "replace") for entry in self._topic.read(partition, position) if entry.key)
-        return set(islice(found, MAX_TOLD))
+        return set(deque(found, MAX_TOLD))
 
     def close(self) -> None:
         """See `Outbox`."""

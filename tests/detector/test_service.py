@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 import pytest
 
 from detector import learn
@@ -37,13 +38,18 @@ class Bus(Protocol):
 
     def reader(self) -> Reader: ...
 
+    def reader_of(self, group: str) -> Reader: ...
+
 
 class InMemory:
     def __init__(self) -> None:
         self.publisher = MemoryBus()
 
     def reader(self) -> Reader:
-        return self.publisher.reader("detector")
+        return self.reader_of("detector")
+
+    def reader_of(self, group: str) -> Reader:
+        return self.publisher.reader(group)
 
 
 class OnDisk:
@@ -52,7 +58,10 @@ class OnDisk:
         self.publisher = Spool.open(path)
 
     def reader(self) -> Reader:
-        return SpoolReader(self._path, "detector")
+        return self.reader_of("detector")
+
+    def reader_of(self, group: str) -> Reader:
+        return SpoolReader(self._path, group)
 
 
 @pytest.fixture(params=["memory", "spool"])
@@ -370,4 +379,72 @@ def test_a_baseline_that_cannot_be_kept_is_used_and_told_once(
     assert not service.learning
     assert service.failed == 0
     assert caplog.text.count("the baseline is not kept") == 1
+    service.close()
+
+
+def crash(service: Service) -> None:
+    """What kill -9 leaves: nothing is kept, and the kernel lets go of the lock."""
+    service._checkpoints.close()
+
+
+def test_a_crash_repeats_no_alert_and_loses_none(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
+    """Also where it comes before the first state was kept."""
+    save_baseline(learnt.baseline, state / "baseline.npz")
+    never = DetectorConfig(checkpoints=Checkpoints(seconds=1e9))
+    plain = DetectorConfig(alerts=Alerts(path=state / "plain.ndjson"), checkpoints=Checkpoints(path=state / "plain"))
+    publish(bus, story(make, learnt), 50)
+
+    whole = Service(
+        plain, SpoolFeed(bus.reader_of("plain")), FolderCheckpoints(state / "plain", "plain"), file_outbox(plain.alerts.path)
+    )
+    drain(whole)
+    whole.finish()
+    whole.close()
+
+    for steps in (1, 3, 5, 100):
+        service = start(never, bus.reader())
+        for _ in range(steps):
+            service.step()
+        crash(service)
+    last = start(never, bus.reader())
+    drain(last)
+    last.finish()
+    last.close()
+    told = [finding["metadata"]["uid"] for finding in written(state)]
+    assert len(told) >= 2
+    assert sorted(told) == sorted(
+        json.loads(line)["metadata"]["uid"] for line in plain.alerts.path.read_bytes().splitlines()
+    )
+
+
+def test_two_detectors_of_one_group_are_refused(bus: Bus, state: Path) -> None:
+    first = start(config(), bus.reader())
+    with pytest.raises(Problem, match="another detector reads as group"):
+        start(config(), bus.reader())
+    first.close()
+
+
+def test_an_open_minute_outlives_a_restart(make: Maker, learnt: Learnt, bus: Bus, state: Path) -> None:
+    """Half of a scan before the restart and half after it are one scan."""
+    save_baseline(learnt.baseline, state / "baseline.npz")
+    scan = make.scan(learnt.end, host="ip:ws1")
+    for part in (scan[:30], scan[30:]):
+        service = start(config(), bus.reader())
+        publish(bus, part)
+        drain(service)
+        service.close()
+    assert next(finding["unmapped"]["because"][0] for finding in written(state)).startswith("41 ")
+
+
+def test_repeats_on_the_bus_are_counted_and_not_judged(make: Maker, bus: Bus, state: Path) -> None:
+    service = start(config(learn_minutes=0), bus.reader())
+    scan = [
+        msgspec.structs.replace(event, id=f"{0:016x}{number:010x}", sequence=number)
+        for number, event in enumerate(make.scan(ports=30))
+    ]
+    publish(bus, scan)
+    publish(bus, scan)
+    drain(service)
+    assert value(service, "nigrani_events_repeated_total") == 30
+    assert service.alerts == 0
     service.close()

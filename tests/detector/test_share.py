@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 RULES = load_rules()
 
 
-def share(alerts: list[Alert], learnt: Learnt | None = None) -> Share:
-    return Share(0, Engine(RULES.empty(), alerts.append, learnt.knowledge if learnt else None, 7.0))
+def share(alerts: list[Alert], learnt: Learnt | None = None, told: Collection[str] = ()) -> Share:
+    return Share(0, Engine(RULES.empty(), alerts.append, learnt.knowledge if learnt else None, 7.0, told=told))
 
 
 def numbered(events: list[Event], boot: str = "0123456789abcdef") -> list[Event]:
@@ -97,8 +98,8 @@ def test_a_crash_tells_nothing_twice_and_nothing_else(make: Maker, learnt: Learn
                 state, place, since = running.state(), at, len(told)
             elif crashes and chance.random() < 0.02:
                 crashes -= 1
-                running = share(told, learnt)
-                running.resume(state, {alert.id for alert in told[since:]})
+                running = share(told, learnt, {alert.id for alert in told[since:]})
+                running.resume(state)
                 at = place
         running.engine.close()
         assert sorted(wire(told)) == sorted(wire(plain))
