@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+try:
+    import cython
+except ModuleNotFoundError:
+    from agent import pure as cython
+
 DONE = -1
 """Returned by `Parser.data`: nothing more is wanted from this conversation."""
 
 MAX_KINDS = 64
 """Different facts that one conversation may tell a minute; the rest is counted in `overflow`."""
+_FEW = 8
+"""Kinds of facts among which the same one is looked for by comparing: to hash all values costs more."""
 
 
 class Octets:
@@ -22,10 +29,32 @@ class Octets:
 
     @staticmethod
     def part(data: bytes, start: int, end: int) -> bytes:
-        """Copy `data[start:end]`, for a start that is not negative; compiled, no slice object is made on the way."""
+        """`data[start:end]`, for a start that is not negative; compiled, no slice object is made on the way."""
+        first = data
+        size = len(data)
+        end = min(end, size)
+        if start == 0 and end == size:
+            return data
+        return first[start:end] if 0 <= start < end else b""
+
+    @staticmethod
+    def nth(data: bytes, byte: int, count: int, start: int, end: int) -> int:
+        """Where the `count`th such byte of `data[start:end]` stands; `end` where there are fewer."""
         first = data
         end = min(end, len(data))
-        return first[start:end] if 0 <= start < end else b""
+        if not cython.compiled:
+            for _ in range(count):
+                start = data.find(byte, start, end) + 1
+                if not start:
+                    return end
+            return start - 1
+        while 0 <= start < end:
+            if first[start] == byte:
+                count -= 1
+                if count == 0:
+                    return start
+            start += 1
+        return end
 
 
 class Fact:
@@ -46,7 +75,7 @@ class Fact:
 class Parser:
     """One conversation, as one application protocol sees it."""
 
-    __slots__ = ("_same", "_tally", "fresh", "overflow")
+    __slots__ = ("_firsts", "_tally", "fresh", "overflow")
 
     name = ""
     """`network.protocol` of the flow."""
@@ -55,10 +84,14 @@ class Parser:
     """What a payload that `looks_like` this protocol may begin with: no other is shown to it."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """What a parser needs before anything else; compiled parsers call this rather than `super().__init__`."""
         self.fresh: list[Fact] = []
         self.overflow = 0
-        self._tally: dict[tuple[object, ...], Fact] = {}
-        self._same: dict[int, Fact] = {}
+        self._firsts: list[Fact] | None = None
+        self._tally: dict[tuple[object, ...], Fact] | None = None
 
     @staticmethod
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
@@ -87,18 +120,10 @@ class Parser:
         The dictionary belongs to the fact from then on. A parser that keeps those of its repeats and tells them again is
         served faster: they are known by identity.
         """
-        first = self._same.get(id(fields))
+        first = self._told_before(dataset, fields)
         if first is None:
-            key = (dataset, tuple(fields), tuple(fields.values()))
-            first = self._tally.get(key)
-            if first is None:
-                if len(self._tally) >= MAX_KINDS:
-                    self.overflow += 1
-                    return
-                first = _fact(dataset, when, fields, sums, 1)
-                self.fresh.append(first)
-                self._tally[key] = self._same[id(fields)] = first
-                return
+            self._add(dataset, when, fields, sums)
+            return
         repeats = first.repeats
         if repeats is None:
             first.repeats = _fact(dataset, when, first.fields, None if sums is None else dict(sums), 1)
@@ -112,14 +137,63 @@ class Parser:
                 for name, amount in sums.items():
                     repeats.sums[name] = repeats.sums.get(name, 0) + amount
 
+    def note_size(self, dataset: str, when: int, fields: dict[str, object], size: int) -> None:
+        """Tell one act whose only sum is its `size`; a repeat of kept fields costs no dictionary."""
+        if self._firsts is not None:
+            for first in self._firsts:
+                if first.fields is fields:
+                    repeats = first.repeats
+                    if repeats is None or repeats.sums is None:
+                        break
+                    repeats.count += 1
+                    repeats.when = when
+                    repeats.sums["size"] = repeats.sums.get("size", 0) + size
+                    return
+        self.note(dataset, when, fields, {"size": size})
+
     def cut(self) -> list[Fact]:
         """The minute's repeats, and a clean slate for the next."""
-        if not self._tally:
+        firsts = self._firsts
+        if firsts is None:
             return []
-        repeats = [first.repeats for first in self._tally.values() if first.repeats is not None]
-        self._tally = {}
-        self._same = {}
-        return repeats
+        self._firsts = None
+        self._tally = None
+        return [first.repeats for first in firsts if first.repeats is not None]
+
+    def _told_before(self, dataset: str, fields: dict[str, object]) -> Fact | None:
+        """The first of the minute that said the same, if there is one."""
+        firsts = self._firsts
+        if firsts is None:
+            return None
+        for first in firsts:
+            if first.fields is fields:
+                return first
+        if self._tally is not None:
+            return self._tally.get(_key(dataset, fields))
+        for first in firsts:
+            if first.dataset == dataset and first.fields == fields:
+                return first
+        return None
+
+    def _add(self, dataset: str, when: int, fields: dict[str, object], sums: dict[str, int] | None) -> None:
+        """Take the first of its kind, where there is room for another kind."""
+        firsts = self._firsts
+        if firsts is None:
+            firsts = self._firsts = []
+        if len(firsts) >= MAX_KINDS:
+            self.overflow += 1
+            return
+        first = _fact(dataset, when, fields, sums, 1)
+        self.fresh.append(first)
+        firsts.append(first)
+        if self._tally is not None:
+            self._tally[_key(dataset, fields)] = first
+        elif len(firsts) > _FEW:
+            self._tally = {_key(first.dataset, first.fields): first for first in firsts}
+
+
+def _key(dataset: str, fields: dict[str, object]) -> tuple[object, ...]:
+    return dataset, tuple(fields), tuple(fields.values())
 
 
 def _fact(dataset: str, when: int, fields: dict[str, object], sums: dict[str, int] | None, count: int) -> Fact:
@@ -138,14 +212,15 @@ class Framer:
     """Cuts one direction of a stream into length-prefixed messages, keeping the first `keep` bytes of each.
 
     `size_of` reads a header of `header` bytes and returns the whole message's length, header included, or 0 where the
-    header goes on by a byte; it raises ValueError where the bytes are no header. A message is given out once its kept part
-    is complete, or the capture's snap length has cut it. Once the boundary is lost, to a gap or the snap length, it is
+    header goes on by a byte; it raises ValueError where the bytes are no header. A subclass may read it in
+    `_measure` instead, which costs no call. A message is given out once its kept part is complete, or the capture's snap
+    length has cut it. Once the boundary is lost, to a gap or the snap length, it is
     looked for at the start of each segment. Memory: at most `keep` bytes.
     """
 
     __slots__ = ("_buffer", "_header", "_keep", "_lost", "_size_of", "_total", "skip")
 
-    def __init__(self, header: int, keep: int, size_of: Callable[[bytes], int]) -> None:
+    def __init__(self, header: int, keep: int, size_of: Callable[[bytes], int] | None = None) -> None:
         self._header = header
         self._keep = keep
         self._size_of = size_of
@@ -170,10 +245,13 @@ class Framer:
         """
         messages: list[tuple[bytes, int]] = []
         position = 0
+        begin = -1  # where the message begins, if it does so in this payload
         captured = len(payload)
         self.skip = 0
         while position < captured:
             if not self._total:
+                if not self._buffer:
+                    begin = position
                 part = Octets.part(payload, position, position + max(self._header - len(self._buffer), 1))
                 self._buffer = self._buffer + part if self._buffer else part
                 position += len(part)
@@ -183,13 +261,8 @@ class Framer:
                     if not self._buffer:
                         return messages
                     continue
+            position = self._gather(payload, begin, position)
             held = len(self._buffer)
-            want = min(self._keep, self._total) - held
-            if want > 0:
-                part = Octets.part(payload, position, position + want)
-                self._buffer += part
-                position += len(part)
-                held += len(part)
             if held >= min(self._keep, self._total) or length > captured:
                 messages.append((self._buffer, self._total))
                 position += self._total - held
@@ -202,16 +275,40 @@ class Framer:
             self.skip = beyond
         return messages
 
+    def _gather(self, payload: bytes, begin: int, position: int) -> int:
+        """Keep of the message what is to be kept and is there; returns where that ends."""
+        held = len(self._buffer)
+        want = min(self._keep, self._total) - held
+        if want <= 0:
+            return position
+        if begin < 0:
+            self._buffer += Octets.part(payload, position, position + want)
+        else:
+            self._buffer = Octets.part(payload, begin, position + want)
+        return position + len(self._buffer) - held
+
     def _read_header(self) -> bool:
         """Learn the message's length; False where the header goes on, or the boundary is still lost."""
-        try:
-            size = self._size_of(self._buffer)
-        except ValueError:
-            if not self._lost:
-                raise
+        size = self._measure(self._buffer)
+        if size < 0:
             self.reset()
             return False
         self._lost = self._lost and not size
         if size:
             self._total = max(size, len(self._buffer))
         return size > 0
+
+    def _measure(self, header: bytes) -> int:
+        """The message's length, 0 where the header goes on, what `_none` says where it is none."""
+        if self._size_of is None:
+            raise NotImplementedError
+        try:
+            return self._size_of(header)
+        except ValueError as error:
+            return self._none(str(error))
+
+    def _none(self, why: str) -> int:
+        """−1 where the boundary is still looked for; raises ValueError where a header had to be."""
+        if not self._lost:
+            raise ValueError(why)
+        return -1

@@ -358,7 +358,7 @@ class Dicom(Parser):
     first_bytes = bytes(range(A_ASSOCIATE_RQ, A_ABORT + 1))
 
     def __init__(self) -> None:
-        super().__init__()
+        self._begin()
         self._association = Association()
         self._directions = (_Direction(self._association), _Direction(self._association))
 

@@ -21,8 +21,11 @@ cdef class Dns(Parser):
     cdef _tell(self, bytes message, Py_ssize_t at, long long size, long long when)
 
 
-@cython.locals(size=Py_ssize_t)
-cpdef Py_ssize_t _size_of(bytes header) except -1
+cdef class _Messages(Framer):
+    @cython.locals(size=Py_ssize_t)
+    cdef Py_ssize_t _measure(self, bytes header) except? -2
+
+
 cdef bint _is_stream(bytes payload) except -1
 @cython.locals(questions=int)
 cdef bint _is_message(bytes payload, Py_ssize_t at) except -1

@@ -44,7 +44,7 @@ class Dns(Parser):
     transports = frozenset({"udp", "tcp"})
 
     def __init__(self) -> None:
-        super().__init__()
+        self._begin()
         self._guesses: dict[int, Framer] = {}
         self._streams: dict[int, Framer] = {}
         self._known = False
@@ -70,7 +70,7 @@ class Dns(Parser):
             if framer is None:
                 if not streamed and len(payload) >= 2 + HEADER:
                     return self._pass_over()
-                framer = Framer(2, 2 + HEADER + LONGEST_NAME + 4, _size_of)
+                framer = _Messages(2, 2 + HEADER + LONGEST_NAME + 4)
             self._known = self._known or streamed
             (self._streams if streamed or len(payload) == 2 else self._guesses)[direction] = framer
         for message, size in framer.feed(payload, length):
@@ -107,11 +107,14 @@ class Dns(Parser):
         self.note("network.dns", when, fields, {"response_bytes": size})
 
 
-def _size_of(header: bytes) -> int:
-    size = header[0] << 8 | header[1]
-    if size < HEADER:
-        raise ValueError("shorter than a DNS header")
-    return 2 + size
+class _Messages(Framer):
+    """One direction's messages in a stream (RFC 1035 §4.2.2)."""
+
+    __slots__ = ()
+
+    def _measure(self, header: bytes) -> int:
+        size = header[0] << 8 | header[1]
+        return 2 + size if size >= HEADER else self._none("shorter than a DNS header")
 
 
 def _is_stream(payload: bytes) -> bool:

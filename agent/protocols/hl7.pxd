@@ -13,10 +13,15 @@ cdef bytes answer_code(bytes kept, Py_ssize_t end)
 
 
 @cython.locals(fields=dict)
-cdef dict _describe_once(tuple key, int direction, list msh, bytes answer)
+cdef dict _describe_once(tuple key, int direction, bytes front, bytes kind, bytes version_, bytes answer)
 
 
 cdef class _Side:
+    cdef dict fields
+    cdef bytes front
+    cdef bytes kind
+    cdef bytes version
+    cdef bytes answer
     cdef bytes kept
     cdef long long size
     cdef bint cut
@@ -45,5 +50,10 @@ cdef class Hl7(Parser):
     cdef _close(self, int direction)
     @cython.locals(fields=dict)
     cdef bint _end(self, int direction, _Side side, bytes kept, long long size) except -1
-    @cython.locals(begin=Py_ssize_t, end=Py_ssize_t, answer=bytes, separator=bytes, msh=list, key=tuple, fields=dict)
-    cdef dict _read(self, int direction, bytes kept, bint cut)
+    @cython.locals(
+        begin=Py_ssize_t, end=Py_ssize_t, answer=bytes, byte=int, position=Py_ssize_t, stop=Py_ssize_t, front=bytes,
+        kind=bytes, version_=bytes, fields=dict,
+    )
+    cdef dict _read(self, int direction, _Side side, bytes kept, bint cut)
+    @cython.locals(key=tuple, fields=dict)
+    cdef dict _describe(self, int direction, bytes front, bytes kind, bytes version_, bytes answer)

@@ -66,15 +66,17 @@ def answer_code(kept: bytes, end: int) -> bytes:
     return b""
 
 
-def describe(direction: int, msh: list[bytes], answer: bytes) -> dict[str, object]:
-    """Name the fields of one kind of message; MSH-n is `msh[n - 1]`, and an empty one is left out."""
+def describe(direction: int, front: bytes, kind: bytes, version_: bytes, answer: bytes) -> dict[str, object]:
+    """Name the fields of one kind of message, from MSH up to MSH-5, MSH-9 and MSH-12; an empty one is left out."""
+    msh = front.split(front[3:4] or b"|", 4)
+    msh += [b""] * (5 - len(msh))
     separator = msh[1][:1] or b"^"
-    kind = msh[8].split(separator, 2)
+    parts = kind.split(separator, 2)
     fields: dict[str, object] = {
         "direction": _DIRECTIONS[direction],
-        "code": code(kind[0]),
-        "trigger": code(kind[1]) if len(kind) > 1 else "",
-        "version": version(msh[11].split(separator, 1)[0]),
+        "code": code(parts[0]),
+        "trigger": code(parts[1]) if len(parts) > 1 else "",
+        "version": version(version_.split(separator, 1)[0]),
         "ack": _ACKNOWLEDGEMENTS.get(answer, ""),
         "sending_application": application(msh[2].split(separator, 1)[0]),
         "receiving_application": application(msh[4].split(separator, 1)[0]),
@@ -82,11 +84,13 @@ def describe(direction: int, msh: list[bytes], answer: bytes) -> dict[str, objec
     return {name: value for name, value in fields.items() if value}
 
 
-def _describe_once(key: tuple[object, ...], direction: int, msh: list[bytes], answer: bytes) -> dict[str, object]:
+def _describe_once(
+    key: tuple[object, ...], direction: int, front: bytes, kind: bytes, version_: bytes, answer: bytes
+) -> dict[str, object]:
     """Describe, or know it from another connection."""
     fields = _described.get(key)
     if fields is None:
-        fields = describe(direction, msh, answer)
+        fields = describe(direction, front, kind, version_, answer)
         if len(_described) >= _DESCRIBED_KEPT:
             _described.clear()
         _described[key] = fields
@@ -96,9 +100,12 @@ def _describe_once(key: tuple[object, ...], direction: int, msh: list[bytes], an
 class _Side:
     """One direction: the message that is open in it, if any."""
 
-    __slots__ = ("cut", "kept", "lost", "size")
+    __slots__ = ("answer", "cut", "fields", "front", "kept", "kind", "lost", "size", "version")
 
     def __init__(self) -> None:
+        self.fields: dict[str, object] | None = None
+        """What the last message said, of which `front`, `kind`, `version` and `answer` were what told it."""
+        self.front = self.kind = self.version = self.answer = b""
         self.kept = b""
         self.size = 0
         """Bytes of the open message so far; 0 where none is open."""
@@ -117,7 +124,7 @@ class Hl7(Parser):
     first_bytes = bytes((_START,))
 
     def __init__(self) -> None:
-        super().__init__()
+        self._begin()
         self._sides = (_Side(), _Side())
         self._kinds: dict[tuple[object, ...], dict[str, object]] = {}
         self._strays = 0
@@ -218,7 +225,7 @@ class Hl7(Parser):
 
     def _end(self, direction: int, side: _Side, kept: bytes, size: int) -> bool:
         """Tell the message that has these first bytes, if it is one, and leave none open."""
-        fields = self._read(direction, kept, side.cut or len(kept) == _KEPT)
+        fields = self._read(direction, side, kept, side.cut or len(kept) == _KEPT)
         if side.size:
             side.kept = b""
             side.size = 0
@@ -226,10 +233,10 @@ class Hl7(Parser):
         if fields is None:
             self._stray(side)
             return False
-        self.note("hl7.message", self._when, fields, {"size": size})
+        self.note_size("hl7.message", self._when, fields, size)
         return True
 
-    def _read(self, direction: int, kept: bytes, cut: bool) -> dict[str, object] | None:
+    def _read(self, direction: int, side: _Side, kept: bytes, cut: bool) -> dict[str, object] | None:
         """Read MSH and MSA; None where there is no MSH. `cut`: the kept bytes may end within a field."""
         begin = 1
         answer = b""
@@ -239,21 +246,37 @@ class Hl7(Parser):
             begin = kept.find(b"\rMSH") + 1 if kept.startswith(_HEADERS) else 0
         if begin == 0 or len(kept) < begin + 4 or not _IS_SEPARATOR[kept[begin + 3]]:
             return None
-        separator = Octets.part(kept, begin + 3, begin + 4)
+        byte = kept[begin + 3]
         end = kept.find(b"\r", begin)
         if end < 0:
             end = kept.find(b"\n", begin)
         if end < 0:
-            end = kept.rfind(separator) if cut else len(kept)
+            end = kept.rfind(Octets.part(kept, begin + 3, begin + 4)) if cut else len(kept)
         else:
             answer = answer_code(kept, end)
-        msh = Octets.part(kept, begin, end).split(separator, 12)
-        if len(msh) < 12:
-            msh += [b""] * (12 - len(msh))
-        key = (direction, msh[1], msh[2], msh[4], msh[8], msh[11], answer)
+        position = Octets.nth(kept, byte, 4, begin + 4, end)
+        front = Octets.part(kept, begin, position)  # up to MSH-5
+        position = Octets.nth(kept, byte, 3, position + 1, end)
+        stop = Octets.nth(kept, byte, 1, position + 1, end)
+        kind = Octets.part(kept, position + 1, stop)  # MSH-9
+        position = Octets.nth(kept, byte, 2, stop + 1, end)
+        version_ = Octets.part(kept, position + 1, Octets.nth(kept, byte, 1, position + 1, end))  # MSH-12
+        fields = side.fields
+        if fields is None or front != side.front or kind != side.kind or version_ != side.version or answer != side.answer:
+            fields = self._describe(direction, front, kind, version_, answer)
+            side.fields = fields
+            side.front = front
+            side.kind = kind
+            side.version = version_
+            side.answer = answer
+        return fields
+
+    def _describe(self, direction: int, front: bytes, kind: bytes, version_: bytes, answer: bytes) -> dict[str, object]:
+        """Describe, or know it from before."""
+        key = (direction, front, kind, version_, answer)
         fields = self._kinds.get(key)
         if fields is None:
-            fields = _describe_once(key, direction, msh, answer)
+            fields = _describe_once(key, direction, front, kind, version_, answer)
             if len(self._kinds) < _KEPT_KINDS:
                 self._kinds[key] = fields
         return fields

@@ -212,7 +212,7 @@ class Http(Parser):
     first_bytes = bytes({method[0] for method in METHODS} | {0x48})  # H: a status line
 
     def __init__(self) -> None:
-        super().__init__()
+        self._begin()
         self._sides = (_Side(), _Side())
         self._waiting: list[Head] = []
         self._client = -1

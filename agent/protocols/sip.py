@@ -35,7 +35,7 @@ class Sip(Parser):
     first_bytes = bytes({start[0] for start in _STARTS})
 
     def __init__(self) -> None:
-        super().__init__()
+        self._begin()
         self._heads: list[bytes] = [b"", b""]
         self._skips = [0, 0]
         self._known = False

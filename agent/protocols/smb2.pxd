@@ -22,6 +22,9 @@ cdef class Smb2(Parser):
     cpdef gap(self, int direction)
 
 
-@cython.locals(size=Py_ssize_t)
-cpdef Py_ssize_t _size_of(bytes header) except -1
+cdef class _Messages(Framer):
+    @cython.locals(size=Py_ssize_t)
+    cdef Py_ssize_t _measure(self, bytes header) except? -2
+
+
 cdef long long _number(bytes body, Py_ssize_t at) except -1

@@ -51,9 +51,9 @@ class Smb2(Parser):
     first_bytes = b"\0"
 
     def __init__(self) -> None:
-        super().__init__()
+        self._begin()
         keep = NETBIOS_HEADER + KEEP
-        self._framers = (Framer(8, keep, _size_of), Framer(8, keep, _size_of))
+        self._framers = (_Messages(8, keep), _Messages(8, keep))
         self._pending: dict[int, Pending] = {}
         self._shares: dict[int, str] = {}
         self._sealed = PLAIN
@@ -185,12 +185,16 @@ class Smb2(Parser):
         return answer or not negotiates
 
 
-def _size_of(header: bytes) -> int:
-    """Read the length of a direct TCP packet (§2.1), in front of a protocol identifier."""
-    size = int.from_bytes(header[1:4], "big")
-    if header[0] or size < 32 or header[4] < 0xFC or header[5:8] != b"SMB":
-        raise ValueError("no SMB header")
-    return NETBIOS_HEADER + size
+class _Messages(Framer):
+    """One direction's direct TCP packets (§2.1), each in front of a protocol identifier."""
+
+    __slots__ = ()
+
+    def _measure(self, header: bytes) -> int:
+        size = header[1] << 16 | header[2] << 8 | header[3]
+        if header[0] or size < 32 or header[4] < 0xFC or Octets.part(header, 5, 8) != b"SMB":
+            return self._none("no SMB header")
+        return NETBIOS_HEADER + size
 
 
 def _number(body: bytes, at: int) -> int:

@@ -34,8 +34,11 @@ cdef class Tls(Parser):
 
 @cython.locals(size=Py_ssize_t, after=bytes)
 cdef bint _is_record(bytes payload) except -1
-@cython.locals(size=Py_ssize_t)
-cpdef Py_ssize_t _size_of(bytes header) except -1
+
+
+cdef class _Records(Framer):
+    @cython.locals(size=Py_ssize_t)
+    cdef Py_ssize_t _measure(self, bytes header) except? -2
 
 
 cdef class _Extensions:
@@ -47,6 +50,7 @@ cdef class _Extensions:
     cdef Py_ssize_t end
     cdef bint whole
 
+    cdef open(self, bytes hello, Py_ssize_t start)
     @cython.locals(hello=bytes, position=Py_ssize_t, kind=int, size=Py_ssize_t)
     cdef bint find(self) except -1
 

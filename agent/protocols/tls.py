@@ -52,7 +52,7 @@ class Tls(Parser):
     first_bytes = bytes((CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA))
 
     def __init__(self) -> None:
-        super().__init__()
+        self._begin()
         self._framers: list[Framer | None] = [None, None]
         self._handshakes: list[bytes] = [b"", b""]
         self._heard = [-1, -1]
@@ -68,7 +68,7 @@ class Tls(Parser):
         """Take the next bytes of one direction."""
         framer = self._framers[direction]
         if framer is None:
-            framer = Framer(RECORD_HEADER, RECORD_HEADER + KEEP[direction], _size_of)
+            framer = _Records(RECORD_HEADER, RECORD_HEADER + KEEP[direction])
             framer.reset()
             self._framers[direction] = framer
         self._seen += len(payload)
@@ -160,11 +160,16 @@ def _is_record(payload: bytes) -> bool:
     return size == 1 and payload[5] == 1
 
 
-def _size_of(header: bytes) -> int:
-    size = header[3] << 8 | header[4]
-    if not CHANGE_CIPHER_SPEC <= header[0] <= 24 or header[1] != 3 or header[2] > 4 or not 0 < size <= LARGEST_RECORD:
-        raise ValueError("no TLS record header")
-    return RECORD_HEADER + size
+class _Records(Framer):
+    """One direction's records (RFC 8446 §5.1)."""
+
+    __slots__ = ()
+
+    def _measure(self, header: bytes) -> int:
+        size = header[3] << 8 | header[4]
+        if not CHANGE_CIPHER_SPEC <= header[0] <= 24 or header[1] != 3 or header[2] > 4 or not 0 < size <= LARGEST_RECORD:
+            return self._none("no TLS record header")
+        return RECORD_HEADER + size
 
 
 class _Extensions:
@@ -172,7 +177,8 @@ class _Extensions:
 
     __slots__ = ("_hello", "_position", "_stop", "end", "kind", "start", "whole")
 
-    def __init__(self, hello: bytes, start: int) -> None:
+    def open(self, hello: bytes, start: int) -> None:
+        """Go to the first one's front."""
         self._hello = hello
         self._position = start + 2
         self._stop = start + 2
@@ -216,7 +222,8 @@ def _client_hello(hello: bytes, whole: bool) -> dict[str, object]:
     version = hello[0] << 8 | hello[1]
     kinds = []
     alpn = signatures = b""
-    extensions = _Extensions(hello, compression + 1 + hello[compression])
+    extensions = _Extensions.__new__(_Extensions)
+    extensions.open(hello, compression + 1 + hello[compression])
     while extensions.find():
         kind = extensions.kind
         start = extensions.start
@@ -248,7 +255,8 @@ def _server_choice(hello: bytes) -> tuple[str, bytes]:
     suite = 35 + hello[34] if len(hello) > 34 else len(hello)
     if suite < len(hello) and hello[suite] == 0x13:  # these suites are TLS 1.3's alone (RFC 8446 §B.4)
         version = 0x0304
-    extensions = _Extensions(hello, suite + 3)
+    extensions = _Extensions.__new__(_Extensions)
+    extensions.open(hello, suite + 3)
     while extensions.find():
         kind = extensions.kind
         start = extensions.start
