@@ -118,6 +118,29 @@ def _mix(value: cython.ulonglong) -> cython.ulonglong:
     return value ^ (value >> 31)
 
 
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _big16(head: cython.p_uchar) -> cython.uint:
+    """Of bytes that were checked, as are the next two's; adjacent bytes of a pointer make one load."""
+    return (cython.cast(cython.uint, head[0]) << 8) | head[1]
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _big32(head: cython.p_uchar) -> cython.uint:
+    return (cython.cast(cython.uint, head[0]) << 24) | (head[1] << 16) | (head[2] << 8) | head[3]
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _little32(head: cython.p_uchar) -> cython.uint:
+    return (cython.cast(cython.uint, head[3]) << 24) | (head[2] << 16) | (head[1] << 8) | head[0]
+
+
+@cython.final
 @cython.cclass
 class Meter:
     """The flow table.
@@ -132,6 +155,7 @@ class Meter:
     pieces: cython.ulonglong[::1]
     buf: cython.uchar[::1]
     view: memoryview
+    swapped: cython.bint  # whether the current packet's sender is the row's B
     out: list[Any]
     parsers: list[Parser | None]
     ends: list[Ends | None]
@@ -248,19 +272,17 @@ class Meter:
         held: cython.uint
         wire: cython.uint
         when: cython.ulonglong
+        head: cython.p_uchar
         while position + 16 <= end:
             if not cython.compiled:
                 sec, sub, held, wire = (_BIG_HEADER if big else _LITTLE_HEADER)(self.buf, position)
-            elif big:
-                sec = self._u32(position)
-                sub = self._u32(position + 4)
-                held = self._u32(position + 8)
-                wire = self._u32(position + 12)
             else:
-                sec = self._l32(position)
-                sub = self._l32(position + 4)
-                held = self._l32(position + 8)
-                wire = self._l32(position + 12)
+                self._check(position, 16)
+                head = cython.address(self.buf[position])
+                sec = _big32(head) if big else _little32(head)
+                sub = _big32(head + 4) if big else _little32(head + 4)
+                held = _big32(head + 8) if big else _little32(head + 8)
+                wire = _big32(head + 12) if big else _little32(head + 12)
             if (
                 held > most
                 or held > wire
@@ -342,40 +364,39 @@ class Meter:
     @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def _u16(self, at: cython.Py_ssize_t) -> cython.uint:
-        value: cython.uint
         if not cython.compiled:
             return _BIG16(self.buf, at)[0]
         self._check(at, 2)
-        value = self.buf[at]
-        return (value << 8) | self.buf[at + 1]
+        return _big16(cython.address(self.buf[at]))
 
     @cython.cfunc
     @cython.inline
     @cython.boundscheck(False)
     @cython.exceptval(0, check=True)
     def _u32(self, at: cython.Py_ssize_t) -> cython.ulonglong:
-        value: cython.uint
         if not cython.compiled:
             return _BIG32(self.buf, at)[0]
         self._check(at, 4)
-        value = self.buf[at]
-        value = (value << 8) | self.buf[at + 1]
-        value = (value << 8) | self.buf[at + 2]
-        return (value << 8) | self.buf[at + 3]
+        return _big32(cython.address(self.buf[at]))
 
     @cython.cfunc
     @cython.inline
     @cython.boundscheck(False)
     @cython.exceptval(0, check=True)
     def _l32(self, at: cython.Py_ssize_t) -> cython.ulonglong:
-        value: cython.uint
         if not cython.compiled:
             return _LITTLE32(self.buf, at)[0]
         self._check(at, 4)
-        value = self.buf[at + 3]
-        value = (value << 8) | self.buf[at + 2]
-        value = (value << 8) | self.buf[at + 1]
-        return (value << 8) | self.buf[at]
+        return _little32(cython.address(self.buf[at]))
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(-1, check=True)
+    def _fits(self, row: cython.Py_ssize_t) -> cython.int:
+        """One look at the bounds for a whole row."""
+        if row < 0 or row > self.table.shape[0] - ROW:
+            raise IndexError("outside the table")
+        return 0
 
     @cython.cfunc
     @cython.inline
@@ -415,6 +436,15 @@ class Meter:
         self.vlan = 0
         self.frame = -1
         if link == 1:
+            if (
+                at + 34 <= end
+                and self.buf[at + 12] == 0x08
+                and self.buf[at + 13] == 0x00
+                and self.buf[at + 14] >> 4 == 4
+                and wire > 14
+            ):
+                self.frame = at
+                return self._ip4(at + 14, end, wire - 14, DEEP)  # by far the most frequent, straight on
             return self._ethernet(at, end, wire, DEEP)
         if link == 2:
             return self._ip(at, end, wire, DEEP)
@@ -441,10 +471,7 @@ class Meter:
             return 0
         self.frame = at
         kind = self._u16(at + 12)
-        wire = wire - 14 if wire > 14 else 0
-        if kind == 0x0800 and depth > 0 and at + 34 <= end and self.buf[at + 14] >> 4 == 4:
-            return self._ip4(at + 14, end, wire, depth)  # by far the most frequent, straight on
-        return self._ethertype(kind, at + 14, end, wire, depth)
+        return self._ethertype(kind, at + 14, end, wire - 14 if wire > 14 else 0, depth)
 
     @cython.cfunc
     @cython.exceptval(-1, check=True)
@@ -540,17 +567,20 @@ class Meter:
         label: cython.uint
         piece: cython.uint
         protocol: cython.uint
+        head: cython.p_uchar
         if at + 20 > end:
             self.short += 1
             return 0
         if cython.compiled:
-            header = self.buf[at]
-            total = self._u16(at + 2)
-            label = self._u16(at + 4)
-            piece = self._u16(at + 6)
-            protocol = self.buf[at + 9]
-            self.a_lo = self._u32(at + 12)
-            self.b_lo = self._u32(at + 16)
+            self._check(at, 20)
+            head = cython.address(self.buf[at])
+            header = head[0]
+            total = _big16(head + 2)
+            label = _big16(head + 4)
+            piece = _big16(head + 6)
+            protocol = head[9]
+            self.a_lo = _big32(head + 12)
+            self.b_lo = _big32(head + 16)
         else:
             header, total, label, piece, protocol, self.a_lo, self.b_lo = _IP4_HEADER(self.buf, at)
         header = (header & 15) * 4
@@ -564,6 +594,8 @@ class Meter:
         if at + total < end:
             end = at + total  # what follows is the link's padding
         piece &= 0x3FFF
+        if protocol == TCP:
+            return self._transport(protocol, at + header, end, total - header, 4, piece, label if piece else 0)
         return self._inner(protocol, at + header, end, total - header, 4, piece, label if piece else 0, depth)
 
     @cython.cfunc
@@ -681,6 +713,7 @@ class Meter:
         return self._ethertype(kind, at + width, end, left - width, depth - 1)
 
     @cython.cfunc
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def _transport(
         self,
@@ -700,6 +733,7 @@ class Meter:
         side: cython.ulonglong
         sequence: cython.ulonglong = 0
         numbered: cython.bint = False
+        head: cython.p_uchar
         if piece & 0x1FFF:
             ports = self._piece_ports(protocol, label)
             self.orphans += 1 if ports == 0 and protocol in {1, 6, 17, 58, 132} else 0
@@ -707,38 +741,32 @@ class Meter:
             if at + 4 > end:
                 self.short += 1
                 return 0
-            header = 8
             if protocol == TCP and at + 14 <= end:
                 if cython.compiled:
-                    ports = self._u32(at)
-                    sequence = self._u32(at + 4)
-                    header = self.buf[at + 12]
-                    flags = self.buf[at + 13]
+                    self._check(at, 14)
+                    head = cython.address(self.buf[at])
+                    ports = _big32(head)
+                    sequence = _big32(head + 4)
+                    header = head[12]
+                    flags = head[13]
                 else:
                     ports, sequence, header, flags = _TCP_HEADER(self.buf, at)
                 header = max((header >> 4) * 4, 20)
                 numbered = True
             else:
                 ports = self._u32(at)
-                if protocol != UDP:
-                    header = 20 if protocol == TCP else 12
+                header = 8 if protocol == UDP else 20 if protocol == TCP else 12
         elif protocol in {1, 58}:
             if at + 2 > end:
                 self.short += 1
                 return 0
             header = 8
-            ports = self._icmp_ports(protocol, self.buf[at], self.buf[at + 1])
+            ports = self._icmp_ports(protocol, self._u16(at))
         header = min(header, left)
         if piece == 0x2000:  # the first of several fragments: the others have no ports of their own
             self._keep_ports(protocol, label, ports)
         row = self._row(((ports >> 16) << 32) | ((ports & 0xFFFF) << 16) | (protocol << 8) | kind, flags, protocol)
-        side = (
-            0
-            if self.table[row + A_LO] == self.a_lo
-            and self.table[row + A_HI] == self.a_hi
-            and (self.table[row + META] >> 32) == (ports >> 16)
-            else 1
-        ) ^ self.table[row + FLIPPED]
+        side = self.swapped ^ self.table[row + FLIPPED]
         self._count(row, side, flags, left - header)
         if numbered:
             self._sequence(row, side, sequence, left - header, flags)
@@ -752,9 +780,10 @@ class Meter:
 
     @cython.cfunc
     @cython.exceptval(-1, check=False)
-    def _icmp_ports(self, protocol: cython.uint, kind: cython.uint, code: cython.uint) -> cython.ulonglong:
+    def _icmp_ports(self, protocol: cython.uint, both: cython.uint) -> cython.ulonglong:
         """Type and code in the place of ports; a request and its reply make one flow, as in Zeek."""
-        other: cython.uint = code
+        kind: cython.uint = both >> 8
+        other: cython.uint = both & 0xFF
         first: cython.ulonglong = kind
         if protocol == 1:
             if kind == 8:
@@ -837,6 +866,7 @@ class Meter:
         return hash_ & self.mask
 
     @cython.cfunc
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def _row(self, meta: cython.ulonglong, flags: cython.ulonglong, protocol: cython.uint) -> cython.Py_ssize_t:
         """The row of the current addresses and these ports, made where there is none."""
@@ -853,10 +883,13 @@ class Meter:
             swapped = True
             a_hi, a_lo, b_hi, b_lo = b_hi, b_lo, a_hi, a_lo
             meta = (((meta >> 16) & 0xFFFF) << 32) | ((meta >> 32) << 16) | (meta & 0xFFFF)
-        bucket = self._bucket(a_hi, a_lo, b_hi, b_lo, meta)
+        self.swapped = swapped
+        bucket = self._bucket(a_hi, a_lo, b_hi, b_lo, meta)  # masked by the number of heads
         row = self.heads[bucket]
         while row != 0:
             row *= ROW
+            if cython.compiled:
+                self._fits(row)
             if (
                 self.table[row + A_LO] == a_lo
                 and self.table[row + B_LO] == b_lo
@@ -937,11 +970,12 @@ class Meter:
         return row
 
     @cython.cfunc
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def _count(
         self, row: cython.Py_ssize_t, side: cython.ulonglong, flags: cython.ulonglong, payload: cython.ulonglong
     ) -> cython.int:
-        """Add one packet to its direction."""
+        """Add one packet to its direction, 0 or 1, of a row that `_row` found within bounds."""
         base: cython.Py_ssize_t = row + SIDE + side * WIDTH
         size: cython.ulonglong = self.size
         when: cython.ulonglong = self.when
@@ -984,6 +1018,7 @@ class Meter:
         return 0
 
     @cython.cfunc
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def _sequence(
         self,
