@@ -44,6 +44,11 @@ cdef int _FEW
 
 cdef tuple _key(str dataset, dict fields)
 
+cdef class Recogniser:
+    cdef dict _asked
+    @cython.locals(asked=list)
+    cpdef Parser identify(self, str transport, bytes payload, object source_port, object destination_port)
+
 @cython.locals(fact=Fact)
 cdef Fact _fact(str dataset, long long when, dict fields, dict sums, long long count)
 
@@ -55,6 +60,7 @@ cdef class Framer:
     cdef Py_ssize_t _total
     cdef bint _lost
     cdef public long long skip
+    cdef _open(self, Py_ssize_t header, Py_ssize_t keep)
     cpdef reset(self)
     @cython.locals(messages=list, position=Py_ssize_t, captured=Py_ssize_t, begin=Py_ssize_t, part=bytes, held=Py_ssize_t, beyond=cython.longlong)
     cpdef list feed(self, bytes payload, long long length)

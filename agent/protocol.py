@@ -8,7 +8,7 @@ once; its repeats are counted and leave as one sum when the minute is cut: promp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 try:
     import cython
@@ -196,6 +196,30 @@ def _key(dataset: str, fields: dict[str, object]) -> tuple[object, ...]:
     return dataset, tuple(fields), tuple(fields.values())
 
 
+class Recogniser:
+    """Asks the parsers, in their order, whose a conversation is."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, parsers: Iterable[type[Parser]]) -> None:
+        self._asked: dict[str, list[list[tuple[type[Parser], Callable[[bytes, int, int], bool]]]]] = {}
+        """Transport → first byte → who is asked."""
+        for parser in parsers:
+            for transport in parser.transports:
+                if transport not in self._asked:
+                    self._asked[transport] = [[] for _ in range(256)]
+                for byte in parser.first_bytes:
+                    self._asked[transport][byte].append((parser, parser.looks_like))
+
+    def identify(self, transport: str, payload: bytes, source_port: int, destination_port: int) -> Parser | None:
+        """A new parser for the conversation that these first bytes of a segment belong to, or None."""
+        asked = self._asked[transport]
+        for parser, looks_like in asked[payload[0]]:
+            if looks_like(payload, source_port, destination_port):
+                return parser()
+        return None
+
+
 def _fact(dataset: str, when: int, fields: dict[str, object], sums: dict[str, int] | None, count: int) -> Fact:
     """Make a fact without the call of a class, which costs more than the fact."""
     fact = Fact.__new__(Fact)
@@ -221,9 +245,14 @@ class Framer:
     __slots__ = ("_buffer", "_header", "_keep", "_lost", "_size_of", "_total", "skip")
 
     def __init__(self, header: int, keep: int, size_of: Callable[[bytes], int] | None = None) -> None:
+        self._open(header, keep)
+        self._size_of = size_of
+
+    def _open(self, header: int, keep: int) -> None:
+        """Set all that a subclass needs."""
         self._header = header
         self._keep = keep
-        self._size_of = size_of
+        self._size_of = None
         self._buffer = b""
         self._total = 0
         self._lost = False

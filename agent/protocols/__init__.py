@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.protocol import Parser
+from agent.protocol import Parser, Recogniser
 from agent.protocols.dhcp import Dhcp
 from agent.protocols.dicom import Dicom
 from agent.protocols.dns import Dns
@@ -19,18 +19,5 @@ from agent.protocols.tls import Tls
 PARSERS: tuple[type[Parser], ...] = (Tls, Dicom, Hl7, Http, Smb2, Dns, Sip, Ssh, Dhcp, Kerberos, Rdp, Mqtt)
 """Strict recognisers first: the first that says yes gets the conversation."""
 
-_BY_FIRST_BYTE = {
-    transport: tuple(
-        tuple(parser for parser in PARSERS if transport in parser.transports and byte in parser.first_bytes)
-        for byte in range(256)
-    )
-    for transport in ("tcp", "udp")
-}
-
-
-def identify(transport: str, payload: bytes, source_port: int, destination_port: int) -> Parser | None:
-    """A new parser for the conversation that these first bytes of a segment belong to, or None."""
-    for parser in _BY_FIRST_BYTE[transport][payload[0]]:
-        if parser.looks_like(payload, source_port, destination_port):
-            return parser()
-    return None
+identify = Recogniser(PARSERS).identify
+"""(transport, first payload, source port, destination port) → a new parser, or None."""

@@ -8,6 +8,8 @@ cdef int A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF, A_RELEASE_RQ
 cdef int _MAX_ASSOCIATE, _MAX_DATA, _KEPT_ITEM, _KEPT_COMMAND, _KEPT_SYNTAXES, _STRAYS
 
 
+cpdef str text(bytes value)
+cpdef str uid(bytes value)
 cdef bint starts(bytes payload) except -1
 
 
@@ -15,6 +17,17 @@ cdef class Association:
     cdef public str calling
     cdef public str called
     cdef public list told
+
+
+cdef class Negotiation:
+    cdef public int contexts
+    cdef public dict syntaxes
+    cdef public str implementation_uid
+    cdef public str implementation_version
+
+    cpdef take(self, int kind, bytes body)
+    @cython.locals(position=Py_ssize_t, kind=int, length=int, value=bytes)
+    cdef _subitems(self, bytes body)
 
 
 cdef class _Direction:

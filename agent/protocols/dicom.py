@@ -142,11 +142,12 @@ class Negotiation:
     def _subitems(self, body: bytes) -> None:
         position = 0
         while position + 4 <= len(body):
-            kind, length = _ITEM.unpack_from(body, position)
+            kind = body[position]
+            length = body[position + 2] << 8 | body[position + 3]
             position += 4 + length
             if position > len(body):
                 return
-            value = body[position - length : position]
+            value = Octets.part(body, position - length, position)
             if kind == 0x30 and len(self.syntaxes) < _KEPT_SYNTAXES:
                 self.syntaxes[uid(value) or "other"] = None
             elif kind == 0x52:

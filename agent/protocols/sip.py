@@ -19,10 +19,13 @@ _STARTS = (*(method.encode() + b" " for method in METHODS), b"SIP/2.0 ")
 _START = re.compile(
     rb"(?:(" + "|".join(METHODS).encode() + rb") (?:sips?|tel|urn|im|pres):[^\r\n]|SIP/2\.0 ([1-6]\d\d)[ \r])"
 )
-_SEQUENCE = re.compile(rb"\ncseq[ \t]*:[ \t]*\d{1,10}[ \t]+([a-z]{3,9})[ \t]*\r", re.IGNORECASE)
-_LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*:[ \t]*(\d{1,9})[ \t]*\r", re.IGNORECASE)
-_CLIENT = re.compile(rb"\nuser-agent[ \t]*:[ \t]*([!-~]{1,64})", re.IGNORECASE)
-_SERVER = re.compile(rb"\n(?:server|user-agent)[ \t]*:[ \t]*([!-~]{1,64})", re.IGNORECASE)
+_SEQUENCE = re.compile(rb"[ \t]*:[ \t]*\d{1,10}[ \t]+([A-Za-z]{3,9})[ \t]*\r")
+_NUMBER = re.compile(rb"[ \t]*:[ \t]*(\d{1,9})[ \t]*\r")
+_PRODUCT = re.compile(rb"[ \t]*:[ \t]*([!-~]{1,64})")
+_LENGTH_NAMES = (b"content-length", b"l")
+_SEQUENCE_NAMES = (b"cseq",)
+_CLIENT_NAMES = (b"user-agent",)
+_SERVER_NAMES = (b"server", b"user-agent")
 
 
 class Sip(Parser):
@@ -86,11 +89,10 @@ class Sip(Parser):
             if end < 0 and not cut and len(data) < position + LONGEST_HEAD:
                 return position
             head = Octets.part(data, position, end + 2 if end >= 0 else position + LONGEST_HEAD)
-            self._tell(line, head, when)
-            size = _LENGTH.search(head)
-            if end < 0 or size is None:  # a datagram's body goes to its end (RFC 3261 §18.3)
+            size = self._tell(line, head, when)
+            if end < 0 or size < 0:  # a datagram's body goes to its end (RFC 3261 §18.3)
                 return len(data)
-            position = end + 4 + int(size[1])
+            position = end + 4 + size
         return position
 
     def _stray(self, data: bytes, position: int) -> int:
@@ -104,23 +106,39 @@ class Sip(Parser):
             raise ValueError("no SIP start line")
         return len(data)
 
-    def _tell(self, line: re.Match[bytes], head: bytes, when: int) -> None:
+    def _tell(self, line: re.Match[bytes], head: bytes, when: int) -> int:
+        """Note the message that has this start line and head; returns its body's length, −1 where it does not tell."""
         fields: dict[str, object] = {"protocol": "sip"}
         status = line[2]
+        lines = head.split(b"\n")
+        lines[0] = b""  # no field begins in the start line
+        size = _first(_LENGTH_NAMES, _NUMBER, lines)
         if status is None:
             fields["action"] = line[1].decode("ascii")
-            software = _CLIENT.search(head)
+            software = _first(_CLIENT_NAMES, _PRODUCT, lines)
             if software is not None:
-                fields["client_software"] = software[1].decode("ascii")
+                fields["client_software"] = software.decode("ascii")
         else:
-            sequence = _SEQUENCE.search(head)
-            method = sequence[1].decode("ascii") if sequence is not None else ""
+            sequence = _first(_SEQUENCE_NAMES, _SEQUENCE, lines)
+            method = sequence.decode("ascii") if sequence is not None else ""
             if method in METHODS:
                 fields["action"] = method
             fields["status"] = status.decode("ascii")
             if status[0] != 0x31 and status[0] != 0x33 and status not in CHALLENGES:
                 fields["outcome"] = "success" if status[0] == 0x32 else "failure"
-            software = _SERVER.search(head)
+            software = _first(_SERVER_NAMES, _PRODUCT, lines)
             if software is not None:
-                fields["server_software"] = software[1].decode("ascii")
+                fields["server_software"] = software.decode("ascii")
         self.note("network.session", when, fields)
+        return -1 if size is None else int(size)
+
+
+def _first(names: tuple[bytes, ...], wanted: re.Pattern[bytes], lines: list[bytes]) -> bytes | None:
+    """The value of the first header field of one of these names, in small letters, that is as wanted."""
+    for line in lines:
+        for name in names:
+            if line and line[0] | 0x20 == name[0] and Octets.part(line, 0, len(name)).lower() == name:
+                found = wanted.match(line, len(name))
+                if found is not None:
+                    return found[1]
+    return None

@@ -11,34 +11,38 @@ cdef int RECORD_HEADER, LARGEST_RECORD, PATIENCE
 cdef dict _fingerprints, _server_fields
 
 
+cdef class _Records(Framer):
+    cdef bytes handshake
+    cdef int heard
+
+    cdef open(self, Py_ssize_t keep)
+    @cython.locals(size=Py_ssize_t)
+    cdef Py_ssize_t _measure(self, bytes header) except? -2
+
+
 cdef class Tls(Parser):
-    cdef list _framers
-    cdef list _handshakes
-    cdef list _heard
+    cdef list _sides
     cdef long long _seen
 
-    @cython.locals(framer=Framer, record=bytes, size=Py_ssize_t)
+    @cython.locals(side=_Records, record=bytes, size=Py_ssize_t)
     cpdef long long data(self, int direction, bytes payload, long long length, long long when) except? -2
-    @cython.locals(framer=Framer)
+    @cython.locals(side=_Records)
     cpdef gap(self, int direction)
     cdef long long _finish(self) except? -2
     @cython.locals(kind=int)
-    cdef bint _is_over(self, int direction, bytes record, Py_ssize_t size, long long when) except -1
-    @cython.locals(begun=bytes, message=bytes, cut=bint, whole=Py_ssize_t, kind=int)
-    cdef bint _handshake(self, int direction, bytes record, Py_ssize_t size, long long when) except -1
+    cdef bint _is_over(self, _Records side, bytes record, Py_ssize_t size, long long when) except -1
+    @cython.locals(ours=_Records, theirs=_Records)
+    cdef bint _has_heard(self, int kind) except -1
+    @cython.locals(message=bytes, cut=bint, whole=Py_ssize_t, kind=int)
+    cdef bint _handshake(self, _Records side, bytes record, Py_ssize_t size, long long when) except -1
     @cython.locals(version=str, alpn=bytes, fields=dict)
-    cdef bint _server_hello(self, int direction, bytes hello, long long when) except -1
+    cdef bint _server_hello(self, _Records side, bytes hello, long long when) except -1
     @cython.locals(level=int, description=int, fields=dict)
     cdef bint _alert(self, bytes record, long long when) except -1
 
 
 @cython.locals(size=Py_ssize_t, after=bytes)
 cdef bint _is_record(bytes payload) except -1
-
-
-cdef class _Records(Framer):
-    @cython.locals(size=Py_ssize_t)
-    cdef Py_ssize_t _measure(self, bytes header) except? -2
 
 
 cdef class _Extensions:

@@ -45,7 +45,7 @@ _server_fields: dict[tuple[str, bytes], dict[str, object]] = {}
 class Tls(Parser):
     """Tells the client's hello, the server's answer and an alert in clear, then is done."""
 
-    __slots__ = ("_framers", "_handshakes", "_heard", "_seen")
+    __slots__ = ("_seen", "_sides")
 
     name = "tls"
     transports = frozenset({"tcp"})
@@ -53,9 +53,7 @@ class Tls(Parser):
 
     def __init__(self) -> None:
         self._begin()
-        self._framers: list[Framer | None] = [None, None]
-        self._handshakes: list[bytes] = [b"", b""]
-        self._heard = [-1, -1]
+        self._sides: list[_Records | None] = [None, None]
         self._seen = 0
 
     @staticmethod
@@ -66,59 +64,64 @@ class Tls(Parser):
 
     def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
         """Take the next bytes of one direction."""
-        framer = self._framers[direction]
-        if framer is None:
-            framer = _Records(RECORD_HEADER, RECORD_HEADER + KEEP[direction])
-            framer.reset()
-            self._framers[direction] = framer
+        side = self._sides[direction]
+        if side is None:
+            side = _Records.__new__(_Records)
+            side.open(RECORD_HEADER + KEEP[direction])
+            self._sides[direction] = side
         self._seen += len(payload)
-        for record, size in framer.feed(payload, length):
-            if self._is_over(direction, record, size, when):
+        for record, size in side.feed(payload, length):
+            if self._is_over(side, record, size, when):
                 return self._finish()
-        return framer.skip if self._seen < PATIENCE else self._finish()
+        return side.skip if self._seen < PATIENCE else self._finish()
 
     def gap(self, direction: int) -> None:
         """Look for the next record at the start of a segment."""
-        framer = self._framers[direction]
-        if framer is not None:
-            framer.reset()
-        self._handshakes[direction] = b""
+        side = self._sides[direction]
+        if side is not None:
+            side.reset()
+            side.handshake = b""
 
     def _finish(self) -> int:
         """Let go of what was half read: the flow may outlive its handshake by days."""
-        self._framers = [None, None]
-        self._handshakes = [b"", b""]
+        self._sides = [None, None]
         return DONE
 
-    def _is_over(self, direction: int, record: bytes, size: int, when: int) -> bool:
+    def _is_over(self, side: _Records, record: bytes, size: int, when: int) -> bool:
         """Whether nothing in clear is left to wait for, after this record."""
         kind = record[0]
         if kind == HANDSHAKE:
-            return self._heard[direction] < 0 and self._handshake(direction, record, size, when)
+            return side.heard < 0 and self._handshake(side, record, size, when)
         if kind == ALERT:
             return size != RECORD_HEADER + 2 or self._alert(record, when)
-        return SERVER_HELLO in self._heard or CLIENT_HELLO not in self._heard
+        return self._has_heard(SERVER_HELLO) or not self._has_heard(CLIENT_HELLO)
 
-    def _handshake(self, direction: int, record: bytes, size: int, when: int) -> bool:
+    def _has_heard(self, kind: int) -> bool:
+        """Whether either side's first handshake message was of this type."""
+        ours, theirs = self._sides
+        return (ours is not None and ours.heard == kind) or (theirs is not None and theirs.heard == kind)
+
+    def _handshake(self, side: _Records, record: bytes, size: int, when: int) -> bool:
         """Gather a hello, which may span records (RFC 8446 §5.1); whether what follows it is encrypted."""
-        begun = self._handshakes[direction]
-        message = begun + Octets.part(record, RECORD_HEADER, len(record))
-        self._handshakes[direction] = b""
+        message = Octets.part(record, RECORD_HEADER, len(record))
+        if side.handshake:
+            message = side.handshake + message
+            side.handshake = b""
         cut = len(record) < size or len(message) >= KEEP[0]
         whole = 4 + (message[1] << 16 | message[2] << 8 | message[3]) if len(message) >= 4 else KEEP[0]
         if len(message) < whole and not cut:
-            self._handshakes[direction] = message
+            side.handshake = message
             return False
-        self._heard[direction] = kind = message[0] if message else 0
+        side.heard = kind = message[0] if message else 0
         if kind == CLIENT_HELLO:
             self.note("network.session", when, _client_hello(Octets.part(message, 4, whole), len(message) >= whole))
         elif kind == SERVER_HELLO:
-            return self._server_hello(direction, Octets.part(message, 4, whole), when)
+            return self._server_hello(side, Octets.part(message, 4, whole), when)
         return False
 
-    def _server_hello(self, direction: int, hello: bytes, when: int) -> bool:
+    def _server_hello(self, side: _Records, hello: bytes, when: int) -> bool:
         if Octets.part(hello, 2, 34) == RETRY_RANDOM:
-            self._heard[direction] = -1
+            side.heard = -1
             return False
         version, alpn = _server_choice(hello)
         fields = _server_fields.get((version, alpn))
@@ -161,9 +164,18 @@ def _is_record(payload: bytes) -> bool:
 
 
 class _Records(Framer):
-    """One direction's records (RFC 8446 §5.1)."""
+    """One direction's records (RFC 8446 §5.1), and its handshake so far."""
 
-    __slots__ = ()
+    __slots__ = ("handshake", "heard")
+
+    def open(self, keep: int) -> None:
+        """Expect a stream that may have been joined in its middle."""
+        self._open(RECORD_HEADER, keep)
+        self._lost = True
+        self.handshake = b""
+        """A message that goes on in the next record."""
+        self.heard = -1
+        """The type of the first whole message, −1 while there is none."""
 
     def _measure(self, header: bytes) -> int:
         size = header[3] << 8 | header[4]
