@@ -76,6 +76,7 @@ ACK = cython.declare(cython.ulonglong, 16)
 TCP = cython.declare(cython.uint, 6)
 UDP = cython.declare(cython.uint, 17)
 
+FOREIGN = cython.declare(cython.longlong, -3)  # protocol.FOREIGN
 LOOKS = cython.declare(cython.ulonglong, 4)
 ACTIVE = cython.declare(cython.ulonglong, 255)
 
@@ -1116,6 +1117,8 @@ class Meter:
             self._tell(row, parser.fresh)
             parser.fresh = []
         if skip < 0:
+            if skip == FOREIGN:
+                self.gave_up += 1
             self.table[row + LOOK] = 0
         else:
             self.table[base + SKIP] = skip

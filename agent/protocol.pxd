@@ -60,6 +60,7 @@ cdef class Framer:
     cdef Py_ssize_t _total
     cdef bint _lost
     cdef public long long skip
+    cdef public bint foreign
     cdef _open(self, Py_ssize_t header, Py_ssize_t keep)
     cpdef reset(self)
     @cython.locals(messages=list, position=Py_ssize_t, captured=Py_ssize_t, begin=Py_ssize_t, part=bytes, held=Py_ssize_t, beyond=cython.longlong)

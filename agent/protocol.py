@@ -18,6 +18,9 @@ except ModuleNotFoundError:
 DONE = -1
 """Returned by `Parser.data`: nothing more is wanted from this conversation."""
 
+FOREIGN = -3
+"""Returned by `Parser.data` in place of a ValueError, where that is common: an exception costs more than many a parse."""
+
 MAX_KINDS = 64
 """Different facts that one conversation may tell a minute; the rest is counted in `overflow`."""
 _FEW = 8
@@ -106,8 +109,8 @@ class Parser:
 
         direction: 0 from the originator, 1 from the responder. payload: what was captured, never empty. length: bytes on
         the wire, ≥ len(payload). when: microseconds since the epoch. Returns how many of the stream's bytes after these
-        need not be shown (0: show the next), or DONE. Raises ValueError where the bytes are not the protocol's; the
-        meter then gives the conversation up.
+        need not be shown (0: show the next), or DONE. Raises ValueError or returns FOREIGN where the bytes are not the
+        protocol's; the meter then gives the conversation up.
         """
         raise NotImplementedError
 
@@ -242,7 +245,7 @@ class Framer:
     looked for at the start of each segment. Memory: at most `keep` bytes.
     """
 
-    __slots__ = ("_buffer", "_header", "_keep", "_lost", "_size_of", "_total", "skip")
+    __slots__ = ("_buffer", "_header", "_keep", "_lost", "_size_of", "_total", "foreign", "skip")
 
     def __init__(self, header: int, keep: int, size_of: Callable[[bytes], int] | None = None) -> None:
         self._open(header, keep)
@@ -258,6 +261,8 @@ class Framer:
         self._lost = False
         self.skip = 0
         """Bytes of the stream until the next header, for `Parser.data` to return."""
+        self.foreign = False
+        """Whether `_measure` found no header where one had to be, and said so here rather than by a ValueError."""
 
     def reset(self) -> None:
         """Forget a half-read message: the next segment is asked whether it begins with a header."""
@@ -328,7 +333,7 @@ class Framer:
         return size > 0
 
     def _measure(self, header: bytes) -> int:
-        """The message's length, 0 where the header goes on, what `_none` says where it is none."""
+        """The message's length, 0 where the header goes on, −1 or what `_none` says where it is none."""
         if self._size_of is None:
             raise NotImplementedError
         try:

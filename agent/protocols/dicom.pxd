@@ -6,6 +6,7 @@ from agent.protocol cimport Octets, Parser
 
 cdef int A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT
 cdef int _MAX_ASSOCIATE, _MAX_DATA, _KEPT_ITEM, _KEPT_COMMAND, _KEPT_SYNTAXES, _STRAYS
+cdef long long _NO_PDU
 
 
 cpdef str text(bytes value)

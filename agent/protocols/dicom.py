@@ -52,9 +52,10 @@ _COMMANDS = {
 _PRINTABLE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))
 _UID_BYTES = b"0123456789."
 
+_NO_PDU = 1 << 40
 Reader = Generator[int, bytes, bool]
 """Asks for the stream's next n bytes by yielding n, passes over them by yielding -n; fewer come where the capture ends.
-Returns False once that has happened."""
+Returns False once that has happened. Raises ValueError or, where that is common, yields _NO_PDU where no PDU begins."""
 
 
 def text(value: bytes) -> str:
@@ -286,7 +287,7 @@ def _read(association: Association) -> Reader:
         elif A_ASSOCIATE_RJ <= kind <= A_ABORT:
             whole = yield from _short(association, kind, left)
         else:
-            raise ValueError("not a PDU type")
+            yield _NO_PDU
     return False
 
 
@@ -340,6 +341,9 @@ class _Direction:
             if len(self._held) < self._want:
                 break
             self._want = self._reader.send(self._held)
+            if self._want == _NO_PDU:
+                self.lose(_STRAYS if self._proven else 0)
+                return 0
             self._proven = True
             self._held = b""
             while self._want <= 0:

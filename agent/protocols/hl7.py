@@ -247,8 +247,8 @@ class Hl7(Parser):
         if begin == 0 or len(kept) < begin + 4 or not _IS_SEPARATOR[kept[begin + 3]]:
             return None
         byte = kept[begin + 3]
-        end = kept.find(b"\r", begin)
-        if end < 0:
+        end = Octets.nth(kept, 0x0D, 1, begin, len(kept))
+        if end == len(kept):
             end = kept.find(b"\n", begin)
         if end < 0:
             end = kept.rfind(Octets.part(kept, begin + 3, begin + 4)) if cut else len(kept)

@@ -58,7 +58,8 @@ cdef class Http(Parser):
     @cython.locals(request=Head)
     cpdef list cut(self)
     @cython.locals(data=bytes, lines=list, cut=bint, head=Head, end=Py_ssize_t)
-    cdef long long _head(self, int direction, _Side side, bytes payload, long long position, long long length) except -1
+    cdef long long _head(self, int direction, _Side side, bytes payload, long long position, long long length) except? -2
+    cdef _lose(self, _Side side)
     @cython.locals(other=_Side, client=int)
     cdef long long _take(self, int direction, _Side side, Head head, bint whole) except -1
     @cython.locals(request=Head, method=str)

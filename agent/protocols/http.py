@@ -243,16 +243,22 @@ class Http(Parser):
             while position < captured and not side.lost:
                 if side.state == _HEAD:
                     position = self._head(direction, side, payload, position, length)
+                    if position < 0:
+                        self._lose(side)
                 else:
                     position = _walk_chunk(side, payload, position)
         except ValueError:
-            side.lose(_STRAYS if side.proven else 0)
-            self._unanswered = True
+            self._lose(side)
         if self._done:
             return DONE
         if position < length and not side.lost:
             side.lose()
         return 0 if side.lost else position - length
+
+    def _lose(self, side: _Side) -> None:
+        """Bytes have contradicted the protocol."""
+        side.lose(_STRAYS if side.proven else 0)
+        self._unanswered = True
 
     def gap(self, direction: int) -> None:
         """See `Parser.gap`."""
@@ -271,14 +277,14 @@ class Http(Parser):
         return late + Parser.cut(self)
 
     def _head(self, direction: int, side: _Side, payload: bytes, position: int, length: int) -> int:
-        """Take bytes of a head; where the next head or chunk begins, if it is whole."""
+        """Take bytes of a head; where the next head or chunk begins, if it is whole; −1 where no head begins so."""
         if not side.held:
             while position < len(payload) and payload[position] in b"\r\n":
                 position += 1
             if position == len(payload):
                 return position
             if not 0x41 <= payload[position] & 0xDF <= 0x5A:
-                raise ValueError("no head begins so")
+                return -1
         data = side.held + Octets.part(payload, position, position + _KEPT_HEAD - len(side.held))
         lines = data.split(b"\n", _KEPT_LINES)
         cut = len(payload) < length or len(data) == _KEPT_HEAD or len(lines) > _KEPT_LINES

@@ -16,7 +16,7 @@ cdef class Smb2(Parser):
     cdef readonly dict _shares
     cdef bytes _sealed
 
-    @cython.locals(framer=Framer, message=bytes, kind=bytes)
+    @cython.locals(framer=Framer, messages=list, message=bytes, kind=bytes)
     cpdef long long data(self, int direction, bytes payload, long long length, long long when) except? -2
     @cython.locals(framer=Framer)
     cpdef gap(self, int direction)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from agent.protocol import DONE, Framer, Octets, Parser
+from agent.protocol import DONE, FOREIGN, Framer, Octets, Parser
 
 PLAIN, ENCRYPTED, COMPRESSED, SMB1 = b"\xfeSMB", b"\xfdSMB", b"\xfcSMB", b"\xffSMB"
 NETBIOS_HEADER, HEADER = 4, 64
@@ -73,7 +73,10 @@ class Smb2(Parser):
         if payload == KEEP_ALIVE:
             return 0
         framer = self._framers[direction]
-        for message, _ in framer.feed(payload, length):
+        messages = framer.feed(payload, length)
+        if framer.foreign:
+            return FOREIGN
+        for message, _ in messages:
             kind = Octets.part(message, 4, 8)
             if kind == PLAIN:
                 self._walk(message, when)
@@ -193,7 +196,8 @@ class _Messages(Framer):
     def _measure(self, header: bytes) -> int:
         size = header[1] << 16 | header[2] << 8 | header[3]
         if header[0] or size < 32 or header[4] < 0xFC or Octets.part(header, 5, 8) != b"SMB":
-            return self._none("no SMB header")
+            self.foreign = not self._lost
+            return -1
         return NETBIOS_HEADER + size
 
 
