@@ -4,7 +4,8 @@ cimport cython
 
 from agent.protocol cimport Octets, Parser
 
-cdef int LONGEST_HEAD
+cdef int LONGEST_HEAD, _NUMBER, _SEQUENCE, _PRODUCT
+cdef bytes _BLANKS, _DIGITS, _LETTERS, _VISIBLE
 
 
 cdef class Sip(Parser):
@@ -24,4 +25,7 @@ cdef class Sip(Parser):
 
 
 @cython.locals(line=bytes, name=bytes)
-cdef bytes _first(tuple names, object wanted, list lines)
+cdef bytes _first(int kind, tuple names, list lines)
+@cython.locals(end=Py_ssize_t, stop=Py_ssize_t)
+cdef bytes _value(int kind, bytes line, Py_ssize_t at)
+cdef Py_ssize_t _run(bytes line, Py_ssize_t at, bytes kind) except -1

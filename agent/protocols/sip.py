@@ -12,6 +12,7 @@ METHODS = (
     "MESSAGE", "UPDATE",
 )  # fmt: skip
 LONGEST_HEAD = 4096
+_NUMBER, _SEQUENCE, _PRODUCT = range(3)
 CHALLENGES = frozenset({b"401", b"407"})
 """Answers that only ask for credentials (RFC 3261 §22): neither success nor failure."""
 
@@ -19,13 +20,14 @@ _STARTS = (*(method.encode() + b" " for method in METHODS), b"SIP/2.0 ")
 _START = re.compile(
     rb"(?:(" + "|".join(METHODS).encode() + rb") (?:sips?|tel|urn|im|pres):[^\r\n]|SIP/2\.0 ([1-6]\d\d)[ \r])"
 )
-_SEQUENCE = re.compile(rb"[ \t]*:[ \t]*\d{1,10}[ \t]+([A-Za-z]{3,9})[ \t]*\r")
-_NUMBER = re.compile(rb"[ \t]*:[ \t]*(\d{1,9})[ \t]*\r")
-_PRODUCT = re.compile(rb"[ \t]*:[ \t]*([!-~]{1,64})")
 _LENGTH_NAMES = (b"content-length", b"l")
 _SEQUENCE_NAMES = (b"cseq",)
 _CLIENT_NAMES = (b"user-agent",)
 _SERVER_NAMES = (b"server", b"user-agent")
+_BLANKS = bytes(byte in b" \t" for byte in range(256))
+_DIGITS = bytes(byte in b"0123456789" for byte in range(256))
+_LETTERS = bytes(0x61 <= byte | 0x20 <= 0x7A and byte < 0x80 for byte in range(256))
+_VISIBLE = bytes(0x21 <= byte <= 0x7E for byte in range(256))
 
 
 class Sip(Parser):
@@ -112,33 +114,62 @@ class Sip(Parser):
         status = line[2]
         lines = head.split(b"\n")
         lines[0] = b""  # no field begins in the start line
-        size = _first(_LENGTH_NAMES, _NUMBER, lines)
+        size = _first(_NUMBER, _LENGTH_NAMES, lines)
         if status is None:
             fields["action"] = line[1].decode("ascii")
-            software = _first(_CLIENT_NAMES, _PRODUCT, lines)
+            software = _first(_PRODUCT, _CLIENT_NAMES, lines)
             if software is not None:
                 fields["client_software"] = software.decode("ascii")
         else:
-            sequence = _first(_SEQUENCE_NAMES, _SEQUENCE, lines)
+            sequence = _first(_SEQUENCE, _SEQUENCE_NAMES, lines)
             method = sequence.decode("ascii") if sequence is not None else ""
             if method in METHODS:
                 fields["action"] = method
             fields["status"] = status.decode("ascii")
             if status[0] != 0x31 and status[0] != 0x33 and status not in CHALLENGES:
                 fields["outcome"] = "success" if status[0] == 0x32 else "failure"
-            software = _first(_SERVER_NAMES, _PRODUCT, lines)
+            software = _first(_PRODUCT, _SERVER_NAMES, lines)
             if software is not None:
                 fields["server_software"] = software.decode("ascii")
         self.note("network.session", when, fields)
         return -1 if size is None else int(size)
 
 
-def _first(names: tuple[bytes, ...], wanted: re.Pattern[bytes], lines: list[bytes]) -> bytes | None:
-    """The value of the first header field of one of these names, in small letters, that is as wanted."""
+def _first(kind: int, names: tuple[bytes, ...], lines: list[bytes]) -> bytes | None:
+    """The value of the first header field of one of these names, in small letters, that has one of this kind."""
     for line in lines:
         for name in names:
             if line and line[0] | 0x20 == name[0] and Octets.part(line, 0, len(name)).lower() == name:
-                found = wanted.match(line, len(name))
-                if found is not None:
-                    return found[1]
+                value = _value(kind, line, len(name))
+                if value:
+                    return value
     return None
+
+
+def _value(kind: int, line: bytes, at: int) -> bytes:
+    """What stands behind a field's name (RFC 3261 §7.3.1): a number, the method of a CSeq, or a product."""
+    at = _run(line, at, _BLANKS)
+    if at == len(line) or line[at] != 0x3A:
+        return b""
+    at = _run(line, at + 1, _BLANKS)
+    if kind == _PRODUCT:
+        return Octets.part(line, at, min(_run(line, at, _VISIBLE), at + 64))
+    end = _run(line, at, _DIGITS)
+    if not 0 < end - at < (10 if kind == _NUMBER else 11):
+        return b""
+    if kind == _SEQUENCE:
+        at = _run(line, end, _BLANKS)
+        if at == end:
+            return b""
+        end = _run(line, at, _LETTERS)
+        if not 3 <= end - at <= 9:
+            return b""
+    stop = _run(line, end, _BLANKS)
+    return Octets.part(line, at, end) if stop < len(line) and line[stop] == 0x0D else b""
+
+
+def _run(line: bytes, at: int, kind: bytes) -> int:
+    """Where the bytes of this kind that stand at `at` end."""
+    while at < len(line) and kind[line[at]]:
+        at += 1
+    return at
