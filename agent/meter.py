@@ -49,8 +49,10 @@ EARLIER = cython.declare(cython.Py_ssize_t, 18)
 VLAN = cython.declare(cython.Py_ssize_t, 19)
 MAC = cython.declare(cython.Py_ssize_t, 20)  # of the originator, then of the responder
 ARP = cython.declare(cython.Py_ssize_t, 22)  # requests, replies, gratuitous
-SIDE = cython.declare(cython.Py_ssize_t, 26)  # where the directions begin
-WIDTH = cython.declare(cython.Py_ssize_t, 18)
+WANTED = cython.declare(cython.Py_ssize_t, 26)  # next sequence number for the parser, plus 1 << 32; then SKIP,
+SKIP = cython.declare(cython.Py_ssize_t, 27)  # bytes the parser does not need; then both of the other direction
+SIDE = cython.declare(cython.Py_ssize_t, 32)  # where the directions begin: two lines of the cache each
+WIDTH = cython.declare(cython.Py_ssize_t, 16)
 PACKETS = cython.declare(cython.Py_ssize_t, 0)
 BYTES = cython.declare(cython.Py_ssize_t, 1)
 PAYLOAD = cython.declare(cython.Py_ssize_t, 2)
@@ -66,8 +68,6 @@ GAP_SQUARES = cython.declare(cython.Py_ssize_t, 11)
 EVER = cython.declare(cython.Py_ssize_t, 12)  # TCP flags of the flow's whole life
 NEXT = cython.declare(cython.Py_ssize_t, 13)  # highest sequence number seen, plus 1 << 32 once there is one
 AGAIN = cython.declare(cython.Py_ssize_t, 14)  # retransmissions
-WANTED = cython.declare(cython.Py_ssize_t, 15)  # next sequence number for the parser, plus 1 << 32
-SKIP = cython.declare(cython.Py_ssize_t, 16)  # bytes the parser does not need
 
 FIN = cython.declare(cython.ulonglong, 1)
 SYN = cython.declare(cython.ulonglong, 2)
@@ -776,7 +776,7 @@ class Meter:
             if at < end:
                 self._show(row, side, at, end, left - header, sequence, protocol)
             elif protocol == TCP and self.table[row + LOOK] == ACTIVE:
-                self.table[row + SIDE + side * WIDTH + WANTED] = 0
+                self.table[row + 2 * side + WANTED] = 0
         return 0
 
     @cython.cfunc
@@ -1058,7 +1058,7 @@ class Meter:
         protocol: cython.uint,
     ) -> cython.int:
         """Give the payload to the flow's parser, in stream order, or ask whose it is."""
-        base: cython.Py_ssize_t = row + SIDE + side * WIDTH
+        base: cython.Py_ssize_t = row + 2 * side
         ahead: cython.ulonglong
         skip: cython.ulonglong
         parser: Parser | None
