@@ -34,7 +34,7 @@ from scapy.packet import Packet, Raw
 from agent import meter as module
 from agent.meter import LINKS, Meter
 from agent.privacy import _gaps, _sizes
-from agent.protocol import DONE, Parser
+from agent.protocol import DONE, FOREIGN, Parser
 from tests.agent.packets import (
     ETHERNET,
     MINUTE,
@@ -717,6 +717,8 @@ def test_done_and_bad_bytes_end_a_conversation() -> None:
     tape, counters = recorded(letters((0, 3), (3, 8), (8, 15)), DONE)
     assert (len(tape.shown), counters["abandoned_conversations"]) == (1, 0)
     tape, counters = recorded(letters((0, 3), (3, 8), (8, 15)), 0, ValueError("what is this"))
+    assert (len(tape.shown), counters["abandoned_conversations"]) == (2, 1)
+    tape, counters = recorded(letters((0, 3), (3, 8), (8, 15)), 0, FOREIGN)
     assert (len(tape.shown), counters["abandoned_conversations"]) == (2, 1)
 
 

@@ -44,6 +44,29 @@ def test_a_dictionary_told_again_is_known_by_identity() -> None:
     assert [fact.sums for fact in parser.fresh] == [{"size": 1}]
 
 
+def test_many_kinds_are_told_apart_as_few_are() -> None:
+    parser = Parser()
+    for _ in range(3):
+        for number in range(20):
+            parser.note("x", number, {"value": number}, {"size": number})
+    assert [fact.fields["value"] for fact in parser.fresh] == list(range(20))
+    assert [(fact.fields["value"], fact.count, fact.sums) for fact in parser.cut()] == [
+        (number, 2, {"size": 2 * number}) for number in range(20)
+    ]
+
+
+def test_a_size_is_added_up_however_it_is_told() -> None:
+    parser = Parser()
+    kept: dict[str, object] = {"action": "read"}
+    parser.note("x", 1, kept)
+    parser.note_size("x", 2, kept, 5)
+    parser.note("x", 3, kept, {"more": 1})
+    parser.note_size("x", 4, kept, 6)
+    parser.note_size("x", 5, {"action": "read"}, 7)
+    assert [fact.sums for fact in parser.fresh] == [None]
+    assert [(fact.when, fact.count, fact.sums) for fact in parser.cut()] == [(5, 4, {"size": 18, "more": 1})]
+
+
 def test_different_kinds_are_bounded() -> None:
     parser = Parser()
     for number in range(MAX_KINDS + 10):

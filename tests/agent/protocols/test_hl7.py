@@ -249,6 +249,18 @@ def test_garbage_is_borne_for_some_segments() -> None:
         feed(parser, [(0, b"\xff" * 100)] * 10)
 
 
+def test_a_header_may_end_behind_any_separator() -> None:
+    whole = b"MSH|^~\\&|A|B|C|D|E|F|ORU^R01|H|I|2.5|"
+    for size in range(4, len(whole) + 1):
+        (told,) = feed(Hl7(), [(0, b"\x0b" + whole[:size] + b"\r\x1c\r")])
+        parts = [*whole[:size].decode().split("|"), *[""] * 12]
+        found = [told.get(name, "") for name in ("sending_application", "receiving_application", "code", "version")]
+        assert found == [parts[2], parts[4], parts[8].partition("^")[0], parts[11]]
+    parser = Hl7()
+    parser.data(0, b"\x0bMSH|", 900, 1)
+    assert [fact.fields for fact in parser.cut() or parser.fresh] == [{"direction": "request"}]
+
+
 def test_the_end_of_a_minute_bears_what_is_no_message() -> None:
     parser = Hl7()
     feed(parser, [(0, ORU), *[(0, b"\xff" * 100)] * 8])

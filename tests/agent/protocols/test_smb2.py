@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.protocol import DONE, Fact
+from agent.protocol import DONE, FOREIGN, Fact
 from agent.protocols import PARSERS
 from agent.protocols.smb2 import DIALECTS, Smb2
 from nigrani.stream.events.session import NetworkSession
@@ -360,6 +360,13 @@ def test_after_a_gap_the_next_message_counts() -> None:
     parser.gap(0)
     feed(parser, 0, [bytes(500), packet(plain(6))])
     assert rows(parser.fresh) == [{"action": "close"}]
+
+
+def test_what_is_no_message_ends_it() -> None:
+    parser = Smb2()
+    assert feed(parser, 0, [packet(plain(6))]) == 0
+    assert parser.data(0, packet(plain(6)) + b"\xaa" * 100, 400, 1) == FOREIGN
+    assert rows([*parser.fresh, *parser.cut()]) == [{"action": "close"}]
 
 
 def test_a_conversation_may_be_met_in_the_middle_of_a_body() -> None:
