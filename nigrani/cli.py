@@ -28,12 +28,27 @@ class Verb(NamedTuple):
 VERBS = (
     Verb(("agent", "replay"), "agent.commands.replay", "captures and log files to events"),
     Verb(("agent", "run"), "agent.commands.run", "watch network interfaces, live"),
+    Verb(("agent", "forward"), "agent.commands.forward", "ship a spool to Kafka, without capturing"),
     Verb(("detector", "train"), "detector.commands.train", "learn a baseline from benign events"),
     Verb(("detector", "score"), "detector.commands.score", "events to alerts, once"),
     Verb(("detector", "run"), "detector.commands.run", "the detector's service"),
+    Verb(("spool", "stat"), "nigrani.commands.spool_stat", "what a spool holds, and how far its readers are"),
+    Verb(("spool", "verify"), "nigrani.commands.spool_verify", "look for damage in a spool"),
+    Verb(("spool", "cat"), "nigrani.commands.spool_cat", "the events of a spool"),
+    Verb(("topics", "create"), "nigrani.commands.topics_create", "make the Kafka topics, or tell how they differ"),
+    Verb(("topics", "list"), "nigrani.commands.topics_list", "what the Kafka topics hold, and how far the detectors are"),
+    Verb(("topics", "acls"), "nigrani.commands.topics_acls", "the rights that agents and detectors need"),
+    Verb(("topics", "cat"), "nigrani.commands.topics_cat", "the events of a Kafka topic"),
     Verb(("replay",), "nigrani.commands.replay", "captures and log files to alerts, in one process"),
     Verb(("up",), "nigrani.commands.up", "agent and detector on one machine, on the embedded bus"),
 )
+
+ROLES = {
+    "agent": "on a hospital host",
+    "detector": "where events are scored",
+    "spool": "look into an embedded bus",
+    "topics": "look after the topics of a Kafka cluster",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         if len(verb.words) == 2:
             role = verb.words[0]
             if role not in roles:
-                text = {"agent": "on a hospital host", "detector": "where events are scored"}[role]
+                text = ROLES[role]
                 roles[role] = groups.add_parser(role, help=text, description=text).add_subparsers(
                     metavar="COMMAND", required=True
                 )

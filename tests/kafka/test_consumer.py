@@ -227,7 +227,7 @@ def test_messages_that_a_transaction_left_out_are_not_missed(topics: Topics, fee
     assert (feed.missed, keeper.mine[0]) == (0, 5)
 
 
-def test_members_come_and_go_under_load(topics: Topics) -> None:
+def test_members_come_and_go_under_load(durable_broker: Broker, topics: Topics) -> None:
     kept: dict[int, int] = {}
     sent = 0
     loading = threading.Event()
@@ -275,7 +275,7 @@ def wait(done: Callable[[], bool], seconds: float = SECONDS) -> None:
         time.sleep(0.05)
 
 
-def test_a_member_that_was_away_too_long_is_replaced_and_told(topics: Topics, feeds: Feeds) -> None:
+def test_a_member_that_was_away_too_long_is_replaced_and_told(durable_broker: Broker, topics: Topics, feeds: Feeds) -> None:
     send(topics, numbered(40))
     kept: dict[int, int] = {}
     first, second = Keeper(kept), Keeper(kept)

@@ -125,7 +125,7 @@ def test_two_threads_append(log: TopicLog) -> None:
 
 def test_a_topic_that_is_not_there(broker: Broker) -> None:
     log = TopicLog(Connection(servers=(broker.servers,)), "none-of-that-name")
-    with pytest.raises(BusError, match=r"topic none-of-that-name does not exist .*create it"):
+    with pytest.raises(BusError, match=r"topic none-of-that-name does not exist.*create it"):
         log.append(0, b"key", b"1")
     with pytest.raises(BusError, match=r"does not exist"):
         log.end(0)

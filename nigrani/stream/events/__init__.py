@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from nigrani.stream.event import Event
 from nigrani.stream.events.ai import AiInference
+from nigrani.stream.events.ai_model_access import AiModelAccess
+from nigrani.stream.events.ai_training import AiTraining
 from nigrani.stream.events.dicom import DicomAssociation
+from nigrani.stream.events.dicom_audit import DicomAudit
 from nigrani.stream.events.dns import NetworkDns
 from nigrani.stream.events.fhir import FhirInteraction
 from nigrani.stream.events.flow import NetworkFlow
@@ -16,8 +19,11 @@ __all__ = [
     "DATASETS",
     "AgentStatus",
     "AiInference",
+    "AiModelAccess",
+    "AiTraining",
     "AnyEvent",
     "DicomAssociation",
+    "DicomAudit",
     "FhirInteraction",
     "Hl7Message",
     "NetworkDns",
@@ -26,7 +32,17 @@ __all__ = [
 ]
 
 AnyEvent = (
-    NetworkFlow | NetworkDns | NetworkSession | DicomAssociation | Hl7Message | FhirInteraction | AiInference | AgentStatus
+    NetworkFlow
+    | NetworkDns
+    | NetworkSession
+    | DicomAssociation
+    | DicomAudit
+    | Hl7Message
+    | FhirInteraction
+    | AiInference
+    | AiModelAccess
+    | AiTraining
+    | AgentStatus
 )
 
 DATASETS: dict[str, type[Event]] = {
@@ -36,9 +52,12 @@ DATASETS: dict[str, type[Event]] = {
         NetworkDns,
         NetworkSession,
         DicomAssociation,
+        DicomAudit,
         Hl7Message,
         FhirInteraction,
         AiInference,
+        AiModelAccess,
+        AiTraining,
         AgentStatus,
     )
 }

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+MAX_SERVERS = 64
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SERVER = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,56 @@ class Connection:
     tls: Tls = field(default_factory=Tls)
     sasl: Sasl = field(default_factory=Sasl)
 
+    def __post_init__(self) -> None:
+        for server in self.servers:
+            if not _SERVER.fullmatch(server) or not 0 < int(server.rpartition(":")[2]) < 65_536:
+                raise ValueError(f"kafka.servers: {server!r} is not host:port, such as kafka-1.hospital.example:9092")
+        if len(self.servers) > MAX_SERVERS:
+            raise ValueError(f"kafka.servers: {len(self.servers)} are too many, name at most {MAX_SERVERS} of the brokers")
+
     @property
     def protocol(self) -> str:
         """Kafka's name of the security protocol."""
         return ("SASL_" if self.sasl.user else "") + ("SSL" if self.tls.ca else "PLAINTEXT")
+
+
+@dataclass(frozen=True)
+class Topics(Connection):
+    """A Kafka cluster, and what of it a detector uses."""
+
+    topic: str = "nigrani.events"
+    """Where agents' events come from."""
+    alerts: str = "nigrani.alerts"
+    """Where alerts go: compacted, one message an alert's id."""
+    state: str = "nigrani.state"
+    """Where detectors keep what they know of each partition of `topic`: compacted, with as many partitions."""
+    group: str = "nigrani-detector"
+    """Detectors of one group share the partitions of `topic`."""
+    instance: str = ""
+    """A name of this detector alone, such as its host's: a restart within `session_timeout` then moves no partition."""
+    session_timeout: float = 10.0
+    """Seconds without a sign of life after which a detector's partitions go to others of its group."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("topic", "alerts", "state"):
+            check_topic(f"kafka.{name}", getattr(self, name))
+        if len({self.topic, self.alerts, self.state}) < 3:
+            raise ValueError("kafka.topic, kafka.alerts and kafka.state must be three topics")
+        if self.client != "kafka-python":
+            raise ValueError("kafka.client: a detector reads by kafka-python; confluent is for agents")
+        if not self.group:
+            raise ValueError("kafka.group must not be empty")
+        if self.instance and not _TOPIC.fullmatch(self.instance):
+            raise ValueError(f"kafka.instance {self.instance!r} is no name: 1 to 249 of a-z A-Z 0-9 . _ -")
+        if not self.session_timeout >= 6:
+            raise ValueError("kafka.session_timeout must be at least 6 seconds, which brokers ask for")
+
+
+def check_topic(setting: str, name: str) -> None:
+    """Raises ValueError for what Kafka does not take as a topic's name."""
+    if not _TOPIC.fullmatch(name) or name in (".", ".."):
+        raise ValueError(f"{setting} {name!r} is no topic's name: 1 to 249 of a-z A-Z 0-9 . _ -")
 
 
 def options(connection: Connection, name: str) -> dict[str, Any]:
