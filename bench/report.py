@@ -106,3 +106,145 @@ def spool(figures: dict[str, Any]) -> str:
         f"spool, batches of 500, synced every 100 ms or MiB: {figures['published_per_cpu_s']:,} events published and "
         f"{figures['read_per_cpu_s']:,} read per CPU second"
     )
+
+
+def transport(figures: dict[str, Any]) -> str:
+    """To Kafka, from it, and through it."""
+    if "missing" in figures:
+        return f"Transport: not run: {figures['missing']}"
+    return "\n".join([
+        _transport_head(figures),
+        "",
+        "From spool or file to acknowledgement",
+        _ways(figures["produced"], "bytes an event in the log", lambda row: f"{row.counts['bytes'] / row.work:.0f}"),
+        "",
+        "From topic to decoded events",
+        _ways(figures["consumed"], "", None),
+        "",
+        "From a full topic to alerts, rules and baseline, a partition each; start-up left out",
+        _detectors(figures["detectors"]),
+        "",
+        "From an agent's spool to a detector's poll, steady, in milliseconds",
+        _roads(figures["road"]),
+        "",
+        "From packet to alert counter, in milliseconds",
+        _alarms(figures["alarm"]),
+    ])  # fmt: skip
+
+
+def transport_targets(figures: dict[str, Any]) -> list[Target]:
+    """What nigrani holds itself to on the way; nothing where it was not measured."""
+    if "missing" in figures:
+        return []
+    single, batch = (figure["steady"] for figure in figures["produced"][:2])
+    targets = [
+        Target("agent to Kafka, start-up left out", 40_000, single, "events/CPU-s"),
+        Target("the same, wire batch", 200_000, batch, "events/CPU-s"),
+    ]
+    if runs := figures["alarm"].get("runs"):
+        longest = max(run["p99"] for run in runs)
+        targets.append(Target("packet to alert, 99 of 100", 1000, longest, "ms", at_most=True))
+    return targets
+
+
+def _transport_head(figures: dict[str, Any]) -> str:
+    size = f"{figures['events']:,} events of {figures['event_bytes']} bytes"
+    return f"Transport, on {figures['kafka']}: {size}, {figures['partitions']} partitions, zstd, acks=all"
+
+
+def transport_exact(figures: dict[str, Any]) -> bool:
+    """Whether nothing of nigrani's was lost, repeated or told twice, as far as it was measured."""
+    if "missing" in figures:
+        return not figures["failed"]
+    ways = [row for row in (*figures["produced"], *figures["consumed"]) if "nigrani" in row["row"]["name"]]
+    runs = (*figures["detectors"], *figures["road"], *figures["alarm"].get("runs", ()))
+    return all(row[part]["exact"] is not False for row in ways for part in ("row", "start")) and all(
+        run["exact"] for run in runs
+    )
+
+
+def _ways(figures: Sequence[dict[str, Any]], last: str, cell: Any) -> str:
+    """The first row is the one that the others are compared with."""
+    header = ["", "events", "CPU s", "start-up", "events/CPU-s", "without start-up", "to first row"]
+    header += [last, "exact"] if cell else ["exact"]
+    lines = []
+    for figure in figures:
+        row, start, steady = Row(**figure["row"]), Row(**figure["start"]), figure["steady"]
+        if row.missing:
+            continue
+        line = [row.name, f"{row.work:,}", _spread(row.cpu), f"{start.seconds:.2f}", f"{row.rate:,.0f}", f"{steady:,.0f}"]
+        line.append(f"{steady / figures[0]['steady']:.3g} ×" if figures[0]["steady"] else "–")
+        line += [cell(row)] if cell else []
+        lines.append([*line, "yes" if row.exact and start.exact else "NO"])
+    absent = [f"{figure['row']['name']}: {figure['row']['missing']}" for figure in figures if figure["row"]["missing"]]
+    return "\n".join([table(header, lines), *absent])
+
+
+def _detectors(runs: Sequence[dict[str, Any]]) -> str:
+    header = ("", "events", "CPU s", "events/CPU-s", "wall s", "events/s", "start-up CPU s", "peak MB", "alerts", "exact")
+    lines = [
+        (
+            f"{run['detectors']} detector{'s' * (run['detectors'] > 1)}, wire {run['wire']}",
+            f"{run['events']:,}",
+            f"{run['cpu']:.2f}",
+            f"{run['events'] / run['cpu']:,.0f}",
+            f"{run['wall']:.1f}",
+            f"{run['events'] / run['wall']:,.0f}",
+            f"{run['start']:.2f}",
+            f"{run['megabytes']:.0f}",
+            f"{run['alerts']:,}",
+            "yes" if run["exact"] else "NO",
+        )
+        for run in runs
+    ]
+    return table(header, lines)
+
+
+def _roads(runs: Sequence[dict[str, Any]]) -> str:
+    header = (
+        "",
+        "events/s",
+        "events",
+        "p50",
+        "p99",
+        "longest",
+        "bytes an event in the log",
+        "forwarder, % of a core",
+        "MB",
+        "exact",
+    )
+    lines = [
+        (
+            f"wire {run['wire']}, client {run['client']}",
+            f"{run['rate']:,.0f}",
+            f"{run['events']:,}",
+            *_times(run),
+            f"{run['bytes']:.0f}",
+            f"{100 * run['core']:.1f}",
+            f"{run['megabytes']:.0f}",
+            "yes" if run["exact"] else "NO",
+        )
+        for run in runs
+    ]
+    return table(header, lines)
+
+
+def _alarms(figures: dict[str, Any]) -> str:
+    if "missing" in figures:
+        return f"not run: {figures['missing']}"
+    header = ("", "alerts", "p50", "p99", "longest", "agent MB", "exact")
+    lines = [
+        (
+            f"beside another agent's {run['load']:,.0f} events/s" if run["load"] else "nothing else on the way",
+            f"{run['alerts']:,}",
+            *_times(run),
+            f"{run['agent_megabytes']:.0f}",
+            "yes" if run["exact"] else "NO",
+        )
+        for run in figures["runs"]
+    ]
+    return table(header, lines)
+
+
+def _times(run: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{run[name]:.0f}" for name in ("p50", "p99", "longest"))

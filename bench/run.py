@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -16,10 +18,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from bench import detection, network, report
-from bench.measure import Counts, Row, machine, pin, run, say
+from bench.measure import ROOT, Counts, Row, machine, pin, run, say
 
 BUDGET = 300.0
 """Seconds after which no further repetition begins."""
+TRANSPORT = 900.0
+"""Seconds after which the transport is given up."""
+NO_KAFKA = 3
+"""Exit code of `bench.transport.figures` where no Kafka can be run."""
 
 
 class Sizes(NamedTuple):
@@ -55,13 +61,15 @@ def main(words: list[str] | None = None) -> int:
     with TemporaryDirectory(prefix="nigrani-bench-") as folder:
         try:
             result = _measure(Path(folder), options.capture, sizes, repeat)
+            result["transport"] = _transport(quick=options.quick)
         except (detection.Failed, OSError, ValueError) as error:
             sys.stderr.write(f"bench: {error}\n")
             return 2
     result = {"machine": facts | {"load_after": machine()["load"]}, "repeat": repeat, **result}
-    targets = _targets(result["network"], result["detection"])
+    targets = _targets(result["network"], result["detection"], result["transport"])
     print(_as_json(result, targets) if options.json else _as_text(result, targets))
-    return 1 if any(row.exact is False for row in (*result["network"], *result["detection"]) if "nigrani" in row.name) else 0
+    exact = all(row.exact is not False for row in (*result["network"], *result["detection"]) if "nigrani" in row.name)
+    return 0 if exact and report.transport_exact(result["transport"]) else 1
 
 
 def _measure(folder: Path, given: Path | None, sizes: Sizes, repeat: int) -> dict[str, Any]:
@@ -87,6 +95,23 @@ def _measure(folder: Path, given: Path | None, sizes: Sizes, repeat: int) -> dic
         "detection": events,
         **detection.side_figures(lesson),
     }
+
+
+def _transport(*, quick: bool) -> dict[str, Any]:
+    """The figures of the transport, or why there are none; of a process of their own, as `_child` is."""
+    say("transport\n")
+    command = [sys.executable, "-m", "bench.transport.figures", "--json", *(["--quick"] if quick else [])]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            out, err = process.communicate(timeout=TRANSPORT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # so that it ends what it started
+            return {"missing": f"it took longer than {TRANSPORT:.0f} s", "failed": True}
+    if out:
+        figures: dict[str, Any] = json.loads(out)
+        return figures
+    reason = (err.strip() or "no message").splitlines()[-1]
+    return {"missing": reason, "failed": process.returncode != NO_KAFKA}
 
 
 def _capture(folder: Path, given: Path | None, sizes: Sizes) -> tuple[Path, Counts]:
@@ -115,7 +140,7 @@ def _beside(folder: Path, capture: Path) -> Path:
     return link
 
 
-def _targets(packets: list[Row], events: list[Row]) -> list[report.Target]:
+def _targets(packets: list[Row], events: list[Row], transport: dict[str, Any]) -> list[report.Target]:
     """What nigrani holds itself to."""
     rows = {row.name: row for row in (*packets, *events)}
     peak = max(rows[network.METER].megabytes, rows[network.WHOLE].megabytes)
@@ -124,6 +149,7 @@ def _targets(packets: list[Row], events: list[Row]) -> list[report.Target]:
         report.Target("interpreted meter", 100_000, rows[network.INTERPRETED].rate, "packets/CPU-s"),
         report.Target("agent's peak memory", 48, peak, "MB", at_most=True),
         report.Target("detector, rules and baseline", 50_000, rows[detection.WHOLE].rate, "events/CPU-s"),
+        *report.transport_targets(transport),
     ]
 
 
@@ -159,6 +185,8 @@ def _as_text(result: dict[str, Any], targets: list[report.Target]) -> str:
         report.models(result["models"]),
         "",
         report.spool(result["spool"]),
+        "",
+        report.transport(result["transport"]),
         "",
         *[target.line() for target in targets],
     ])  # fmt: skip

@@ -50,8 +50,8 @@ class Alarm(NamedTuple):
     """Each association led to an alert, and nothing else did."""
 
 
-def measure(folder: Path, broker: Server, count: int, stream: Path | None = None, load: float = 0.0) -> Alarm:
-    """Call so many times. stream: what another agent sends meanwhile, `load` events a second."""
+def measure(folder: Path, broker: Server, count: int, stream: Path, load: float) -> Alarm:
+    """Call so many times. stream: what another agent sends meanwhile, `load` events a second, if any."""
     names = topics(broker, Plan(partitions=1))
     kafka = {"servers": [broker.servers], **names}
     judge = detector(folder, 0, kafka, instance="")
@@ -60,7 +60,7 @@ def measure(folder: Path, broker: Server, count: int, stream: Path | None = None
         threading.Thread(target=_answer, args=(server,), daemon=True).start()
         watch = _agent(folder, pair, {"servers": kafka["servers"], "topic": names["topic"]})
         services.append(watch)
-        if stream is not None:
+        if load:
             other = Agent(
                 folder / f"other-{load:g}", 1, stream, load, {"servers": kafka["servers"], "topic": names["topic"]}
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,12 +81,12 @@ def confluent_produce(servers: str, topic: str, path: str) -> int:
 
 
 def kafka_python_consume(servers: str, topic: str, wanted: str, codec: str) -> int:
-    """Decode the value of each message, as one of a group of its own."""
+    """Decode the value of each message; of no group."""
     from kafka import KafkaConsumer  # noqa: PLC0415 - as above
 
     decode = decoder(codec)
     consumer = KafkaConsumer(
-        topic, bootstrap_servers=servers, group_id=uuid.uuid4().hex, auto_offset_reset="earliest", max_poll_records=4096
+        topic, bootstrap_servers=servers, group_id=None, auto_offset_reset="earliest", max_poll_records=4096
     )
     count, heard = 0, time.monotonic()
     while count < int(wanted) and time.monotonic() - heard < PATIENCE:
@@ -102,11 +101,12 @@ def kafka_python_consume(servers: str, topic: str, wanted: str, codec: str) -> i
 
 def confluent_consume(servers: str, topic: str, wanted: str, codec: str) -> int:
     """As above."""
-    from confluent_kafka import Consumer  # noqa: PLC0415 - as above
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition  # noqa: PLC0415 - as above
 
     decode = decoder(codec)
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "none", "enable.auto.commit": False})
+    partitions = consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])
     count, heard = 0, time.monotonic()
     while count < int(wanted) and time.monotonic() - heard < PATIENCE:
         messages = consumer.consume(4096, timeout=0.1)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
+
+import pytest
 
 from bench import detection, network, report, run
 from bench.measure import Row
@@ -39,12 +42,41 @@ def result() -> dict[str, Any]:
         "detection": [row(detection.WHOLE, 30.0, alerts=4), row(detection.RULES, 15.0, alerts=0)],
         "models": {"rates": {"PyOD IForest": rates}, "largest_difference": 2e-16},
         "spool": {"published_per_cpu_s": 1_400_000, "read_per_cpu_s": 1_300_000},
+        "transport": {"missing": "no Kafka can be run here: there is no java here", "failed": False},
+    }
+
+
+def targets(one: dict[str, Any]) -> list[report.Target]:
+    return run._targets(one["network"], one["detection"], one["transport"])
+
+
+def transport(**changes: Any) -> dict[str, Any]:
+    figures = {
+        "row": asdict(row("nigrani agent forward", 2.0, work=80_000, bytes=8_000_000)),
+        "start": asdict(row("nigrani agent forward", 0.4, work=500)),
+        "steady": 49_688.0,
+    }
+    absent = {**figures, "row": asdict(Row("confluent-kafka, a bare loop", missing="not installed"))}
+    times = {"p50": 60.4, "p99": 120.6, "longest": 130.0, "exact": True}
+    share = {"detectors": 2, "wire": "event", "events": 80_000, "wall": 2.0, "cpu": 1.6, "start": 0.6}
+    road = {"wire": "event", "client": "kafka-python", "rate": 1000.0, "events": 8000, "bytes": 75.6, "core": 0.086}
+    return {
+        "kafka": "Apache Kafka 4.3.1",
+        "partitions": 4,
+        "events": 80_000,
+        "event_bytes": 700,
+        "produced": [figures, figures, absent],
+        "consumed": [figures],
+        "detectors": [{**share, "megabytes": 90.0, "alerts": 34, "exact": True}],
+        "road": [{**road, **times, "megabytes": 43.0}],
+        "alarm": {"runs": [{"load": 1000.0, "alerts": 100, **times, "agent_megabytes": 60.0}]},
+        **changes,
     }
 
 
 def test_text_has_every_row_and_says_what_was_missed() -> None:
     one = result()
-    text = run._as_text(one, run._targets(one["network"], one["detection"]))
+    text = run._as_text(one, targets(one))
     assert (
         f"{network.METER}           1,000,000  0.40 (0.30–0.50)      2,500,000           1 ×       30  20,000    yes" in text
     )
@@ -57,7 +89,7 @@ def test_text_has_every_row_and_says_what_was_missed() -> None:
 
 def test_json_holds_the_same() -> None:
     one = result()
-    told = json.loads(run._as_json(one, run._targets(one["network"], one["detection"])))
+    told = json.loads(run._as_json(one, targets(one)))
     assert told["network"][0]["rate"] == 2_500_000
     assert [target["met"] for target in told["targets"]] == [True, True, True, False]
 
@@ -72,3 +104,44 @@ def test_columns_are_aligned() -> None:
 def test_what_is_missing_is_said() -> None:
     assert report.models({"missing": "No module named 'pyod'"}) == "models: No module named 'pyod'"
     assert report.spool({"missing": "no room"}) == "spool: no room"
+
+
+def test_transport_that_was_not_measured_is_said_and_has_no_targets() -> None:
+    one = result()
+    text = run._as_text(one, targets(one))
+    assert "Transport: not run: no Kafka can be run here: there is no java here" in text
+    assert "packet to alert" not in text
+    assert report.transport_exact(one["transport"])
+    assert not report.transport_exact({"missing": "TimeoutError: a partition each", "failed": True})
+
+
+def test_transport() -> None:
+    text = report.transport(transport())
+    assert "nigrani agent forward  80,000   2.00      0.40        40,000            49,688           1 ×" in text
+    assert "confluent-kafka, a bare loop: not installed" in text
+    assert "2 detectors, wire event  80,000   1.60        50,000     2.0    40,000" in text
+    assert "wire event, client kafka-python     1,000   8,000   60  121      130" in text
+    assert "beside another agent's 1,000 events/s     100   60  121      130        60    yes" in text
+    assert "not run: network namespaces need root" in report.transport(
+        transport(alarm={"missing": "network namespaces need root"})
+    )
+
+
+def test_transport_holds_itself_to_targets() -> None:
+    assert [(target.measured, target.met) for target in report.transport_targets(transport())] == [
+        (49_688.0, True),
+        (49_688.0, False),
+        (120.6, True),
+    ]
+    assert len(report.transport_targets(transport(alarm={"missing": "no root"}))) == 2
+
+
+@pytest.mark.parametrize("part", ["produced", "detectors", "road", "alarm"])
+def test_what_the_transport_lost_is_not_exact(part: str) -> None:
+    figures = transport()
+    assert report.transport_exact(figures)
+    where = figures[part]["runs"] if part == "alarm" else figures[part]
+    where[0] = {**where[0], "exact": False}
+    if part == "produced":
+        where[0]["row"] = {**where[0]["row"], "exact": False}
+    assert not report.transport_exact(figures)
