@@ -1,6 +1,6 @@
 # Everything is set up by the target that needs it: a clean clone, Python 3.11 or later, make, and package registries.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs lab clean
+.PHONY: help run test check bench docs lab deb rpm deb-test clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ SAMPLE := tests/data/morning
 COMPILED := setup.py pyproject.toml $(wildcard agent/*.py agent/protocols/*.py)
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: $(VENV)/installed ## Replay a hospital morning through agent, bus and detector (ONCE=1: end after the summary)
 	@rm -rf $(STATE)
@@ -18,7 +18,7 @@ run: $(VENV)/installed ## Replay a hospital morning through agent, bus and detec
 	  --labels $(SAMPLE)/labels.yaml --replay $(SAMPLE)/capture.pcap $(SAMPLE)/ai-gateway.log $(if $(ONCE),--once)
 
 test: $(VENV)/developing ## Run every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/developing ## Lint, format and types
 	@$(BIN)/ruff check .
@@ -36,6 +36,15 @@ docs: $(VENV)/developing ## Write the generated parts: schemas and the reference
 
 lab: ## Record a new morning in network namespaces (root; 45 minutes)
 	$(PYTHON) bench/hospital/morning.py --out $(SAMPLE)
+
+deb: ## Build the .deb packages, for this release of Debian (python3-venv, python3-dev, gcc, binutils)
+	@/usr/bin/python3 systemd/package.py deb $(ARGS)
+
+rpm: ## Build the .rpm packages (the same, and rpm)
+	@/usr/bin/python3 systemd/package.py rpm $(ARGS)
+
+deb-test: ## Try the agent's .deb in a clean root file system (root; debootstrap, systemd-container)
+	@/usr/bin/python3 tests/systemd/clean_root.py $(wildcard dist/nigrani-agent_*.deb)
 
 clean: ## Remove what was built
 	rm -rf $(VENV) .venv-bench $(STATE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from nigrani.stream.kafka.settings import Connection, check_topic
+
 
 @dataclass(frozen=True)
 class Meter:
@@ -44,6 +46,22 @@ class Bus:
 
 
 @dataclass(frozen=True)
+class Kafka(Connection):
+    """The cluster that events go to. Without `servers` they stay on the embedded bus."""
+
+    topic: str = "nigrani.events"
+    """Where events go; its partitions share the work among detectors."""
+    wire: Literal["event", "batch"] = "event"
+    """`event`: one a message, for whatever reads Kafka. `batch`: up to 500 lines a message, several times cheaper."""
+    compression: Literal["zstd", "lz4", "none"] = "zstd"
+    """Of what goes over the network and lies on the brokers' disks. `lz4` needs the package of that name."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_topic("kafka.topic", self.topic)
+
+
+@dataclass(frozen=True)
 class Metrics:
     """The Prometheus endpoint."""
 
@@ -64,4 +82,5 @@ class AgentConfig:
     meter: Meter = field(default_factory=Meter)
     privacy: Privacy = field(default_factory=Privacy)
     bus: Bus = field(default_factory=Bus)
+    kafka: Kafka = field(default_factory=Kafka)
     metrics: Metrics = field(default_factory=Metrics)

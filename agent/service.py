@@ -20,6 +20,7 @@ from nigrani import __version__
 
 if TYPE_CHECKING:
     from agent.config import AgentConfig
+    from agent.forwarder import Forwarder
     from nigrani.stream.bus import Publisher
 
 HEARTBEAT = 60.0
@@ -41,6 +42,12 @@ class AgentService:
         self._beat = 0.0
         self.registry = CollectorRegistry()
         self.registry.register(_Counters(self))
+
+    def forwards(self, forwarder: Forwarder, spool: Path) -> None:
+        """Events also go on to Kafka, from the spool in this folder."""
+        from agent.delivery import Delivery  # noqa: PLC0415 - only where brokers are configured
+
+        self.registry.register(Delivery(forwarder, spool))
 
     def step(self) -> int:
         """Meter what has come; returns the number of packets."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, BinaryIO
 
-from nigrani.stream.bus import BusFull
 from nigrani.stream.codec import encode_lines
 from nigrani.stream.event import Event
 
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Events of one record of the bus, at most."""
+QUIET = 10.0
+"""Seconds without a loss after which losing events is over."""
 
 
 class StreamSink:
@@ -30,12 +32,15 @@ class StreamSink:
 
 
 class BusSink:
-    """Records of the bus."""
+    """Records of the bus. What finds no room there is counted; the log tells when that begins, and when it is over."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self.lost = 0
-        """Events for which the bus had no room."""
+        """Events for which the bus had no room, or whose disk failed."""
+        self._told = 0
+        self._failing = False
+        self._quiet_until = 0.0
 
     def write(self, events: list[Event]) -> None:
         """Publish the events in records of at most 500."""
@@ -43,7 +48,20 @@ class BusSink:
             batch = events[start : start + BATCH]
             try:
                 self._publisher.publish(encode_lines(batch), len(batch))
-            except BusFull as error:
-                if not self.lost:
-                    log.warning("events are being lost: %s", error)
-                self.lost += len(batch)
+            except OSError as error:  # BusFull, or a disk that fails: watching goes on
+                self._lose(len(batch), error)
+            else:
+                self._recover()
+
+    def _lose(self, count: int, error: OSError) -> None:
+        self.lost += count
+        self._quiet_until = time.monotonic() + QUIET
+        if not self._failing:
+            log.warning("events are being lost: %s", error)
+        self._failing = True
+
+    def _recover(self) -> None:
+        """A full disk takes a small record now and then: it is over once none was lost for a while."""
+        if self._failing and time.monotonic() >= self._quiet_until:
+            log.warning("events are kept again, %d were lost", self.lost - self._told)
+            self._told, self._failing = self.lost, False

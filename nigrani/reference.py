@@ -12,12 +12,14 @@ import importlib
 import inspect
 import os
 import sys
+import tempfile
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from prometheus_client.metrics_core import Metric
 
 from nigrani.cli import VERBS
 from nigrani.stream.events import DATASETS
@@ -42,9 +44,10 @@ def commands() -> Iterator[str]:
 
 
 def field_texts(kind: type) -> dict[str, str]:
-    """The string that follows each field in the class's source, joined into one line."""
+    """The string that follows each field in the class's source, or its base's, joined into one line."""
+    base = kind.__mro__[1]
+    texts = field_texts(base) if base is not object else {}
     tree = ast.parse(inspect.getsource(kind)).body[0]
-    texts: dict[str, str] = {}
     name = ""
     for node in typing.cast("ast.ClassDef", tree).body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -80,8 +83,28 @@ def metrics() -> Iterator[str]:
     from detector.metrics import Metrics  # noqa: PLC0415 - as above
     from detector.setup import load_rules  # noqa: PLC0415 - as above
 
-    registry = Metrics(load_rules(), Counters()).registry
-    for family in registry.collect():
+    yield from _families(Metrics(load_rules(), Counters()).registry.collect())
+
+
+def forwarding() -> Iterator[str]:
+    """A table row for each metric of the agent's forwarder."""
+    from agent.deadletter import DeadLetters  # noqa: PLC0415 - kafka-python is loaded only here
+    from agent.delivery import Delivery  # noqa: PLC0415 - as above
+    from agent.forwarder import Forwarder  # noqa: PLC0415 - as above
+    from nigrani.stream.kafka.message import EventWire  # noqa: PLC0415 - as above
+    from nigrani.stream.kafka.producer import Route  # noqa: PLC0415 - as above
+    from nigrani.stream.kafka.settings import Connection  # noqa: PLC0415 - as above
+    from nigrani.stream.memory import MemoryBus  # noqa: PLC0415 - as above
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        route = Route(Connection(), "nigrani.events")
+        forwarder = Forwarder(MemoryBus().reader("kafka"), route, EventWire(), DeadLetters(folder))
+        yield from _families(Delivery(forwarder, folder).collect())
+
+
+def _families(found: Iterable[Metric]) -> Iterator[str]:
+    for family in found:
         labels = sorted({label for sample in family.samples for label in sample.labels})
         suffix = "_total" if family.type == "counter" else ""
         yield f"| `{family.name}{suffix}` | {family.type} | {', '.join(labels)} | {family.documentation} |"
@@ -125,7 +148,11 @@ def page() -> str:
         "## Metrics of the detector\n",
         "| metric | type | labels | |\n|---|---|---|---|",
         *metrics(),
-        "\nThe agent's own metrics are its counters under the prefix `nigrani_agent_`.\n",
+        "\n## Metrics of the agent\n",
+        "Its counters under the prefix `nigrani_agent_`, and with Kafka:\n",
+        "| metric | type | labels | |\n|---|---|---|---|",
+        *forwarding(),
+        "",
         "## Datasets\n",
         ENVELOPE,
         *datasets(),

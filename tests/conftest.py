@@ -1,10 +1,13 @@
-"""What all tests share: how hypothesis explores."""
+"""What all tests share: how hypothesis explores, and a word at the end on the brokers that were used."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.used import report
 
 settings.register_profile(
     "nigrani",
@@ -13,3 +16,28 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("nigrani")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what this process used to the one that tells of it, where tests run in several."""
+    if hasattr(session.config, "workeroutput"):
+        mine = report(session.config)
+        session.config.workeroutput["brokers"] = mine.used, mine.missing
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object, error: object) -> None:
+    """Take what a process that ran tests hands over."""
+    whole = report(node.config)  # type: ignore[attr-defined]
+    used, missing = getattr(node, "workeroutput", {}).get("brokers", ((), ()))
+    whole.used += used
+    whole.missing += missing
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say it."""
+    whole = report(config)
+    if whole.used or whole.missing:
+        terminalreporter.section("Kafka")
+        for line in sorted({f"used: {one}" for one in whole.used}) + sorted({f"not run: {one}" for one in whole.missing}):
+            terminalreporter.line(line)

@@ -1,6 +1,6 @@
-"""Watch network interfaces: packets to events on the embedded bus, until told to stop.
+"""Watch network interfaces: packets to events on the embedded bus, and on to Kafka, until told to stop.
 
-Needs CAP_NET_RAW. Metrics are served on `metrics.listen`.
+Without `kafka.servers` events stay on the bus. Needs CAP_NET_RAW. Metrics are served on `metrics.listen`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from agent.config import AgentConfig
 from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.errors import BadConfig, Fault, Problem
-from nigrani.service.key import state_folder
 from nigrani.service.notify import notify
 
 
@@ -28,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     from agent.service import AgentService  # noqa: PLC0415 - only once the options stand
+    from agent.setup import bus_folder, make_forwarder  # noqa: PLC0415 - as above
     from nigrani.service.endpoint import Endpoint  # noqa: PLC0415 - as above
     from nigrani.stream.spool import Spool  # noqa: PLC0415 - as above
 
@@ -36,11 +36,15 @@ def run(options: argparse.Namespace) -> int:
     if not config.interfaces:
         where = str(options.config or "configuration")
         raise BadConfig([Fault(where, 0, "no interface to watch", "set interfaces, such as [eth0]")])
+    folder = bus_folder(config)
     try:
-        spool = Spool.open(config.bus.path or state_folder() / "bus", max_bytes=config.bus.max_bytes, fsync=config.bus.fsync)
+        spool = Spool.open(folder, max_bytes=config.bus.max_bytes, fsync=config.bus.fsync)
     except (OSError, ValueError) as error:
         raise Problem(str(error)) from None
+    forwarder = make_forwarder(config, folder) if config.kafka.servers else None
     service = AgentService(config, spool, options.config)
+    if forwarder is not None:
+        service.forwards(forwarder, folder)
     endpoint = Endpoint(service.registry, config.metrics.listen)
     stopping = False
 
@@ -50,12 +54,16 @@ def run(options: argparse.Namespace) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if forwarder is not None:
+        forwarder.start()
     notify("READY=1")
     while not stopping:
         service.step()
         notify("WATCHDOG=1")
     notify("STOPPING=1")
     service.close()
+    if forwarder is not None:
+        forwarder.stop()
     spool.close()
     endpoint.close()
     return 0

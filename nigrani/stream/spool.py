@@ -36,7 +36,8 @@ MAX_BYTES = 256 << 20
 SEGMENT_BYTES = 16 << 20
 SYNC_SECONDS = 0.1
 SYNC_BYTES = 1 << 20
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.005, 0.04
+"""Between two looks for a batch, at first and at most: an idle reader costs next to nothing, a busy one no delay."""
 POLL_BYTES = 8 << 20
 """One poll stops at the batch with which it holds as much."""
 MAX_MARKS = 8192
@@ -321,12 +322,14 @@ class SpoolReader:
     def poll(self, limit: int, timeout: float = 0) -> list[Batch]:
         """See `Reader`; also stops at the batch that makes it 8 MiB."""
         deadline = time.monotonic() + timeout
+        pause, longest = POLL_SECONDS
         while True:
             batches = self._take(limit)
             left = deadline - time.monotonic()
             if batches or left <= 0:
                 return batches
-            time.sleep(min(POLL_SECONDS, left))
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, longest)
 
     def commit(self, offset: int) -> None:
         """See `Reader`; durable when it returns."""

@@ -50,6 +50,37 @@ def test_wrong_values_are_told_with_their_line(tmp_path: Path, text: str, messag
         load(AgentConfig, path)
 
 
+def test_kafka(tmp_path: Path) -> None:
+    assert AgentConfig().kafka.servers == ()
+    path = tmp_path / "agent.yaml"
+    path.write_text(
+        "kafka:\n  servers: [kafka-1:9093, kafka-2:9093]\n  topic: site-7.events\n  wire: batch\n  compression: lz4\n"
+        "  tls: {ca: /c/ca.pem, certificate: /c/me.pem, key: /c/me.key}\n  sasl: {user: me, password: /c/password}\n"
+    )
+    kafka = load(AgentConfig, path).kafka
+    assert (kafka.servers, kafka.topic) == (("kafka-1:9093", "kafka-2:9093"), "site-7.events")
+    assert (kafka.wire, kafka.compression, kafka.client, kafka.protocol) == ("batch", "lz4", "kafka-python", "SASL_SSL")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kafka: {servers: [kafka-1]}", "1: kafka.servers: 'kafka-1' is not host:port"),
+        ("kafka: {topic: a b}", "1: kafka.topic 'a b' is no topic's name"),
+        ("kafka: {wire: arrow}", "1: kafka.wire"),
+        ("kafka: {compression: gzip}", "1: kafka.compression"),
+        ("kafka: {client: aiokafka}", "1: kafka.client"),
+        ("kafka:\n  tls: {certificate: /me.pem}", "2: tls.certificate and tls.key go together"),
+        ("kafka: {password: secret}", "1: unknown setting kafka.password"),
+    ],
+)
+def test_wrong_ways_to_kafka_are_told_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(text)
+    with pytest.raises(BadConfig, match=message):
+        load(AgentConfig, path)
+
+
 def test_no_default_can_be_changed_in_passing() -> None:
     for part in (AgentConfig(), AgentConfig().meter, AgentConfig().privacy, AgentConfig().bus, AgentConfig().metrics):
         with pytest.raises(dataclasses.FrozenInstanceError):

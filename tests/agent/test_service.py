@@ -14,6 +14,7 @@ from nigrani.stream.bus import BusFull
 from nigrani.stream.codec import decode
 from nigrani.stream.events import AgentStatus
 from nigrani.stream.memory import MemoryBus
+from tests.agent.test_forwarder import Kafka, made
 
 
 class Quiet:
@@ -76,3 +77,10 @@ def test_a_full_bus_is_counted(service: AgentService, bus: MemoryBus, monkeypatc
     monkeypatch.setattr(bus, "publish", full)
     service.step()
     assert service.counters()["lost_events"] == 1
+
+
+def test_delivery_to_kafka_is_among_the_metrics(service: AgentService, bus: MemoryBus, tmp_path: Path) -> None:
+    service.forwards(made(Kafka(), bus, tmp_path), tmp_path)
+    text = generate_latest(service.registry).decode()
+    assert 'nigrani_agent_forward_state{state="idle"} 1.0' in text
+    assert "nigrani_agent_lost_events_total 0.0" in text

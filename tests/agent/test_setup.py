@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from agent import config as settings
+from agent import setup as module
 from agent.config import AgentConfig
 from agent.privacy import Tokens
-from agent.setup import make_pipeline, make_privacy
+from agent.setup import bus_folder, make_forwarder, make_pipeline, make_privacy
 from nigrani.service.errors import BadConfig, Problem
 from nigrani.stream.event import Event
 
@@ -67,3 +68,34 @@ def test_a_bad_key_is_a_problem(tmp_path: Path) -> None:
 def test_bounds_reach_the_meter() -> None:
     pipeline = make_pipeline(AgentConfig(meter=settings.Meter(16, 1)), make_privacy(AgentConfig(), "1"), Sink())
     assert pipeline.meter.counters()["flows"] == 0
+
+
+def test_a_forwarder_reads_the_spool_as_kafkas_group(state: Path, tmp_path: Path) -> None:
+    config = AgentConfig(kafka=settings.Kafka(servers=("127.0.0.1:1",)))
+    assert bus_folder(config) == state / "bus"
+    forwarder = make_forwarder(config, bus_folder(config))
+    assert (state / "bus" / "kafka.offset").is_file()
+    assert forwarder.dead.path == state / "dead-letter.ndjson"
+    assert forwarder.empty
+    forwarder.close()
+    with pytest.raises(Problem, match="holds no spool"):
+        make_forwarder(config, tmp_path / "nowhere", create=False)
+
+
+@pytest.mark.parametrize(
+    ("kafka", "message"),
+    [
+        (
+            settings.Kafka(servers=("k:1",), client="confluent"),
+            r"confluent is not installed; pip install nigrani\[confluent\]",
+        ),
+        (settings.Kafka(servers=("k:1",), compression="lz4"), "lz4 is not installed"),
+    ],
+)
+def test_what_is_not_installed_is_told(
+    kafka: settings.Kafka, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"kafka"}
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name if name in found else None)
+    with pytest.raises(Problem, match=message):
+        make_forwarder(AgentConfig(kafka=kafka), tmp_path / "bus")

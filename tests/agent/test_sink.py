@@ -40,20 +40,48 @@ def test_records_of_the_bus_are_bounded() -> None:
 
 
 class Full:
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, error: OSError | None = None) -> None:
         self.room = room
+        self.error = error or BusFull("no room")
 
     def publish(self, lines: bytes, count: int) -> int:
         if self.room <= 0:
-            raise BusFull("no room")
+            raise self.error
         self.room -= 1
         return 0
 
 
-def test_what_finds_no_room_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    sink = BusSink(Full(1))  # type: ignore[arg-type]
+@pytest.mark.parametrize("error", [BusFull("no room"), OSError(5, "Input/output error")])
+def test_what_finds_no_room_is_counted_and_told_once(caplog: pytest.LogCaptureFixture, error: OSError) -> None:
+    sink = BusSink(Full(1, error))  # type: ignore[arg-type]
     with caplog.at_level(logging.WARNING):
         sink.write(events(2 * BATCH + 1))
         sink.write(events(3))
     assert sink.lost == BATCH + 4
-    assert [record.message for record in caplog.records] == ["events are being lost: no room"]
+    assert [record.message for record in caplog.records] == [f"events are being lost: {error}"]
+
+
+def test_the_end_of_it_is_told_once_none_was_lost_for_a_while(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = Full(0)
+    sink = BusSink(bus)  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING):
+        for lost in (3, 4):
+            monkeypatch.setattr("agent.sink.QUIET", 60.0)
+            bus.room = 0
+            sink.write(events(lost))
+            bus.room = 1
+            sink.write(events(1))  # a small batch may find room now and then
+            monkeypatch.setattr("agent.sink.QUIET", 0.0)
+            sink.write(events(1))
+            bus.room = 2
+            sink.write(events(1))
+            sink.write(events(1))
+    assert sink.lost == 9
+    assert [record.message for record in caplog.records] == [
+        "events are being lost: no room",
+        "events are kept again, 4 were lost",
+        "events are being lost: no room",
+        "events are kept again, 5 were lost",
+    ]

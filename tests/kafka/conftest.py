@@ -6,11 +6,12 @@ import gc
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
+from tests.used import Report, report
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # how kafka-python reads its protocol, to Python 3.11 and 3.12
@@ -20,31 +21,6 @@ with warnings.catch_warnings():
 HERE = Path(__file__).parent
 CHOICE = "NIGRANI_TEST_BROKER"
 """Environment variable: noida takes the stand-in though Kafka could be had."""
-
-
-@dataclass
-class Report:
-    """What the terminal summary tells of the brokers."""
-
-    used: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-
-    def use(self, server: Server | Cluster, what: str) -> None:
-        """Note that the tests ran against this."""
-        self.used.append(f"{server.kind}, {what}")
-
-
-REPORT = pytest.StashKey[Report]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    report = config.stash.get(REPORT, None)
-    if report is not None and (report.used or report.missing):
-        terminalreporter.section("Kafka")
-        for line in report.used:
-            terminalreporter.line(f"used: {line}")
-        for line in report.missing:
-            terminalreporter.line(f"not run: {line}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,7 +40,7 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def brokers(pytestconfig: pytest.Config) -> Report:
     """The report that all fixtures of this session write."""
-    return pytestconfig.stash.setdefault(REPORT, Report())
+    return report(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +63,7 @@ def broker(brokers: Report, no_kafka: str | None) -> Iterator[Server]:
     except Unavailable as reason:
         brokers.missing.append(f"all that needs a broker: {no_kafka}; {reason}")
         pytest.skip(f"{no_kafka}; {reason}")
-    brokers.use(server, f"plain; stands in for Kafka: {no_kafka}" if no_kafka else "plain")
+    brokers.use(server.kind, f"plain; stands in for Kafka: {no_kafka}" if no_kafka else "plain")
     with server:
         yield server
 
@@ -109,7 +85,7 @@ def secure_broker(brokers: Report, no_kafka: str | None) -> Iterator[SecureBroke
         brokers.missing.append(f"TLS, passwords and access control: {no_kafka}")
         pytest.skip(f"only Kafka has TLS, passwords and access control, and {no_kafka}")
     with SecureBroker() as server:
-        brokers.use(server, "with TLS, SCRAM and ACLs")
+        brokers.use(server.kind, "with TLS, SCRAM and ACLs")
         yield server
 
 
@@ -120,7 +96,7 @@ def cluster(brokers: Report, no_kafka: str | None) -> Iterator[Cluster]:
         brokers.missing.append(f"three nodes: {no_kafka}")
         pytest.skip(f"only Kafka has replicas, and {no_kafka}")
     with Cluster() as servers:
-        brokers.use(servers, "plain")
+        brokers.use(servers.kind, "plain")
         yield servers
 
 

@@ -256,8 +256,9 @@ def test_no_gap_is_filled_late_when_the_broker_is_killed_and_frozen(
     try:
         for pause in (7, 1):  # beyond the time of requests and of a look at what is wrong, and within
             some_time(1)
+            run(forward, lambda: forward.empty)
             durable_broker.pause()
-            some_time(pause, 0.3)  # so that there is room for later events all the time
+            some_time(pause, 0.3)  # at such a pace that there is room for later events all the time
             durable_broker.resume()
             some_time(1)
             durable_broker.kill()

@@ -13,7 +13,7 @@ class AiTraining(Event, kw_only=True, tag="ai.training"):
     action: Word = field(name="event.action")
     """round, update, aggregate, task, result, filter, submit, login, dataset-change, job-start, job-end, … or admin."""
     provider: Word = field(name="event.provider", default="")
-    """Who said so: nvflare, or training-ledger."""
+    """Who said so: nvflare-audit, training-ledger or integrity."""
     framework: Word = field(name="nigrani.training.framework", default="")
     outcome: Word = field(name="event.outcome", default="")
     source: Address = field(name="source.address", default="")
@@ -35,4 +35,5 @@ class AiTraining(Event, kw_only=True, tag="ai.training"):
     dataset: Name = field(name="nigrani.dataset.name", default="")
     added: Count = field(name="nigrani.dataset.added", default=0)
     removed: Count = field(name="nigrani.dataset.removed", default=0)
+    changed: Count = field(name="nigrani.dataset.changed", default=0)
     relabelled: Count = field(name="nigrani.dataset.relabelled", default=0)

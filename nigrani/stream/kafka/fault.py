@@ -30,6 +30,8 @@ KINDS = (
 """Closed: the values of a metric's label."""
 LOOK_SECONDS = 3.0
 """For one server's connection and handshake."""
+LOOK_SERVERS = 4
+"""At most; it takes long enough where each of them is frozen."""
 ALERT_SECONDS = 1.0
 """How long a server may take to say that it does not take our certificate: with TLS 1.3 that comes after the handshake."""
 
@@ -111,15 +113,17 @@ def trouble(error: BaseException, servers: str = "Kafka", topic: str = "the topi
 
 
 def diagnose(error: BaseException, connection: Connection, topic: str = "the topic") -> Trouble:
-    """As `trouble`; where the error tells only that nothing came of it, each server is tried, and its own fault told."""
+    """As `trouble`; where the error tells only that nothing came of it, servers are tried, and their own fault told."""
     servers = ", ".join(connection.servers)
     found = trouble(error, servers, topic)
     if found.kind not in {"timeout", "unreachable", "other"}:
         return found
-    faults = [(server, fault) for server in connection.servers if (fault := look(server, connection.tls)) is not None]
-    if len(faults) < len(connection.servers):
-        return found  # one of them answers: what it said stands
-    told = [trouble(fault, server, topic) for server, fault in faults]
+    told = []
+    for server in connection.servers[:LOOK_SERVERS]:
+        fault = look(server, connection.tls)
+        if fault is None:
+            return found  # one of them answers: what it said stands
+        told.append(trouble(fault, server, topic))
     return next((each for each in told if each.kind == "certificate"), told[0] if told else found)
 
 

@@ -1,0 +1,79 @@
+"""How delivery to Kafka stands, as metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from agent.forwarder import STATES
+from nigrani.stream.kafka.fault import KINDS
+from nigrani.stream.segment import segments
+
+if TYPE_CHECKING:
+    from agent.forwarder import Forwarder
+
+PREFIX = "nigrani_agent_"
+
+
+class Delivery(Collector):
+    """A forwarder and its spool, read when Prometheus asks."""
+
+    def __init__(self, forwarder: Forwarder, spool: Path) -> None:
+        """spool: its folder."""
+        self._forwarder = forwarder
+        self._spool = spool
+
+    def collect(self) -> Iterator[Metric]:
+        """Every series is there from the start; labels are words of closed lists."""
+        forwarder = self._forwarder
+        trouble = forwarder.patience.trouble
+        oldest = forwarder.oldest
+        counts, dead = forwarder.counts, forwarder.dead
+        yield _one_hot("forward_state", "What the forwarder to Kafka does.", "state", STATES, forwarder.state)
+        yield _one_hot("forward_trouble", "What keeps events from Kafka.", "kind", KINDS, trouble.kind if trouble else "")
+        yield _counter("forward_acknowledged_events", "Events that Kafka acknowledged.", counts.acknowledged)
+        refused = CounterMetricFamily(f"{PREFIX}forward_refused_events", "Events for the dead letters.", labels=["kind"])
+        for kind, count in counts.refused.items():
+            refused.add_metric([kind], count)
+        yield refused
+        yield _counter("forward_dead_letters_lost", "Refused events for which there was no room on the disk.", dead.lost)
+        yield _counter("forward_reconnects", "Links to Kafka made in place of one that ended.", counts.reconnects)
+        yield _counter("forward_bytes", "Bytes of events settled, before compression.", counts.bytes)
+        yield _gauge("forward_in_flight_events", "Events sent and not acknowledged.", forwarder.in_flight)
+        age = 0.0 if oldest is None else max(time.time() - oldest, 0.0)
+        yield _gauge("forward_oldest_unsent_seconds", "Age of the oldest event that Kafka did not acknowledge.", age)
+        yield _gauge("spool_bytes", "What the spool takes on the disk.", spool_bytes(self._spool))
+        yield _gauge("spool_events", "Events in the spool that Kafka did not acknowledge.", forwarder.lag)
+        yield _counter("spool_missed_events", "Events that the spool's bound dropped unsent.", forwarder.missed)
+
+
+def spool_bytes(folder: Path) -> int:
+    """Of all its segments."""
+    total = 0
+    for segment in segments(folder):
+        try:
+            total += segment.path.stat().st_size
+        except FileNotFoundError:
+            continue  # dropped since the listing
+    return total
+
+
+def _one_hot(name: str, text: str, label: str, values: Iterable[str], current: str) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, text, labels=[label])
+    for value in values:
+        family.add_metric([value], float(value == current))
+    return family
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(PREFIX + name, text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, text, value=value)
