@@ -319,6 +319,32 @@ def test_too_few_replicas_stall_until_there_are_enough(cluster: Cluster, publish
     assert forward.dead.kept == 0
 
 
+def test_one_node_lost_then_another(cluster: Cluster, publisher: Publisher, caplog: pytest.LogCaptureFixture) -> None:
+    """One of three costs nothing; the second stalls everything, says so, and loses nothing."""
+    topic = make_topic(cluster.servers, f"events-{uuid4().hex}", PARTITIONS, replication_factor=3, min_insync_replicas=2)
+    forward = forwarder(publisher, Connection(servers=tuple(cluster.servers.split(","))), topic)
+    publisher.publish(500)
+    run(forward, lambda: forward.empty)
+    try:
+        cluster.kill(0)
+        publisher.publish(500)
+        run(forward, lambda: forward.empty)
+        cluster.kill(1)
+        publisher.publish(500)
+        run(forward, lambda: forward.state == "stalled")
+        acknowledged = forward.counts.acknowledged
+        until = time.monotonic() + 5
+        run(forward, lambda: time.monotonic() > until)
+        assert forward.counts.acknowledged == acknowledged
+    finally:
+        cluster.start()
+    drain(forward)
+    assert arrived({"bootstrap_servers": cluster.servers}, topic) == set(range(1500))
+    assert (forward.dead.kept, forward.missed) == (0, 0)
+    assert "events stay in the spool" in caplog.text
+    assert "Kafka takes events again" in caplog.text.splitlines()[-1]
+
+
 def test_partitions_that_are_added_are_used(broker: Server, publisher: Publisher) -> None:
     topic = fresh(broker)
     publisher.publish(100)

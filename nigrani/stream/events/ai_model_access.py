@@ -11,8 +11,8 @@ class AiModelAccess(Event, kw_only=True, tag="ai.model_access"):
     """One change of a model, its file or its server's settings."""
 
     action: Word = field(name="event.action")
-    """load, unload, register, download, upload, delete, list, config, log-content; of a file created, changed, removed, owner
-    or present."""
+    """load, unload, register, download, upload, delete, list, config, log-content; of a file created, changed, removed,
+    owner or present."""
     provider: Word = field(name="event.provider", default="")
     """Who said so: the log's format, or integrity."""
     outcome: Word = field(name="event.outcome", default="")
