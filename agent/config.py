@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from agent.captures.settings import CaptureSettings
+from agent.sources.settings import Logs
 from nigrani.stream.kafka.settings import Connection, check_topic
 
 
@@ -79,6 +81,9 @@ class AgentConfig:
     """Network interfaces to watch."""
     host: str = ""
     """The address of the agent's own host, whose story it then tells; empty on a mirror port."""
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
+    logs: Logs = field(default_factory=Logs)
+    """Log files, units of the journal, syslog listeners and watched folders, each under a name of its own."""
     meter: Meter = field(default_factory=Meter)
     privacy: Privacy = field(default_factory=Privacy)
     bus: Bus = field(default_factory=Bus)

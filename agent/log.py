@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from agent.capture import Until, forever
 from agent.protocol import Fact
+from agent.sources.cut import cutter
 
 MAX_LINE = 65_536
 """A longer line is counted and skipped."""
-SAMPLE = 20
-"""Lines looked at to tell the format."""
+SAMPLE = 200
+"""Lines looked at to tell the format: a server may say much of itself before the first request."""
+PIECE = 65_536
+"""Bytes read at a time."""
+MAX_PLACE = 1 << 24
+"""Bytes looked through to say in which line the first fault is."""
 
 
 class LogFormat(Protocol):
-    """One format of log lines."""
+    """One format of log lines, as one file or stream has them: it may remember what earlier lines said."""
 
     name: str
+    framing: str
+    """`lines`, or `objects`: JSON objects one after another without line ends."""
 
-    def parse(self, line: bytes) -> Fact:
-        """The fact of one line, without its line end. Raises ValueError for a line that is not of this format."""
+    def parse(self, line: bytes, arrival: int = 0, /) -> Fact | None:
+        """The fact of one line, without its line end; None where it is of this format and tells nothing of use.
+
+        arrival: microseconds since the epoch near which the line was written (0: now), for what its own time leaves out.
+        Raises ValueError for a line that is not of this format, whatever its bytes.
+        """
         ...
 
 
@@ -31,63 +42,68 @@ class LogFile:
     def __init__(self, path: Path, form: LogFormat) -> None:
         self.path = path
         self.form = form
-        self.size = path.stat().st_size
+        stat = path.stat()
+        self.size = stat.st_size
         self.faults: dict[str, int] = {}
         self.place = ""
+        self._changed = stat.st_mtime_ns // 1000
+        """Where its lines have no year, it is the one they end in."""
 
     def read(self, out: list[tuple[None, Fact]], until: Until = forever) -> Iterator[tuple[int, int]]:
         """Append each line's fact to `out`, yielding (its time in µs, bytes read so far) after it, and while it waits."""
-        done = number = 0
-        with self.path.open("rb") as file:
-            while line := file.readline(MAX_LINE):
-                done += len(line)
-                number += 1
-                if len(line) == MAX_LINE and not line.endswith(b"\n"):
-                    done += _skip_line(file)
-                    self._fault("long_line", number)
-                    continue
-                if not line.strip():
-                    continue
-                try:
-                    fact = self.form.parse(line.rstrip(b"\r\n"))
-                except ValueError:
-                    self._fault("unreadable_line", number)
-                    continue
-                while fact.when > until():
-                    yield fact.when, done
-                out.append((None, fact))
+        for done, line in self._lines():
+            if line is None:
+                self._fault("long_line", done)
+                continue
+            try:
+                fact = self.form.parse(line, self._changed)
+            except ValueError:
+                self._fault("unreadable_line", done)
+                continue
+            if fact is None:
+                continue
+            while fact.when > until():
                 yield fact.when, done
+            out.append((None, fact))
+            yield fact.when, done
 
-    def _fault(self, name: str, number: int) -> None:
-        self.place = self.place or f"line {number:,}"
+    def _lines(self) -> Iterator[tuple[int, bytes | None]]:
+        """(Bytes up to its end, the line or None for one too long)."""
+        cut = cutter(self.form.framing, MAX_LINE)
+        done = skipped = 0
+        with self.path.open("rb") as file:
+            while data := file.read(PIECE):
+                lines = cut.feed(data)
+                yield from ((done + end, line) for line, end in zip(lines, cut.ends, strict=True))
+                done += len(data)
+                yield from ((done, None) for _ in range(cut.skipped - skipped))
+                skipped = cut.skipped
+        yield from ((done, line) for line in cut.rest())
+
+    def _fault(self, name: str, done: int) -> None:
+        if not self.place:
+            with self.path.open("rb") as file:
+                ends = file.read(min(done, MAX_PLACE)).count(b"\n")
+            self.place = f"line {max(ends, 1):,}"
         self.faults[name] = self.faults.get(name, 0) + 1
 
 
 def open_log(path: Path) -> LogFile | None:
-    """The reader for the file, or None where no known format reads any of its first lines."""
+    """The reader for the file, or None where no known format finds a fact in any of its first lines."""
     from agent.logs import FORMATS  # noqa: PLC0415 - they import this module
 
     with path.open("rb") as file:
-        lines = [file.readline(MAX_LINE).rstrip(b"\r\n") for _ in range(SAMPLE)]
-    for form in FORMATS:
-        if any(_reads(form, line) for line in lines if line):
-            return LogFile(path, form)
+        data = file.read(SAMPLE * 1024)
+    for make in FORMATS.values():
+        form = make(None)
+        cut = cutter(form.framing, MAX_LINE)
+        if any(_tells(form, line) for line in [*cut.feed(data), *cut.rest()][:SAMPLE]):
+            return LogFile(path, make(None))
     return None
 
 
-def _reads(form: LogFormat, line: bytes) -> bool:
+def _tells(form: LogFormat, line: bytes) -> bool:
     try:
-        form.parse(line)
+        return form.parse(line) is not None
     except ValueError:
         return False
-    return True
-
-
-def _skip_line(file: BinaryIO) -> int:
-    """Read on to the line's end without keeping it; returns the bytes passed over."""
-    passed = 0
-    while piece := file.readline(MAX_LINE):
-        passed += len(piece)
-        if piece.endswith(b"\n"):
-            break
-    return passed

@@ -31,7 +31,9 @@ def open_input(path: Path) -> Capture | LogFile:
     if source is None and _starts_with(path, b"\x1f\x8b"):
         raise Problem(f"{path}: is compressed; decompress it first (gunzip)")
     if source is None:
-        raise Problem(f"{path}: neither a capture (pcap, pcapng) nor a log that the agent knows (AI gateway JSON)")
+        from agent.logs import FORMATS  # noqa: PLC0415 - for this sentence alone
+
+        raise Problem(f"{path}: neither a capture (pcap, pcapng) nor a log that the agent knows ({', '.join(FORMATS)})")
     return source
 
 

@@ -15,6 +15,7 @@ from nigrani.service.key import site_key, state_folder
 
 if TYPE_CHECKING:
     from agent.forwarder import Forwarder
+    from agent.sources.log_sources import LogSources
 
 
 def make_privacy(config: AgentConfig, boot: str, path: Path | None = None) -> Privacy:
@@ -74,3 +75,13 @@ def make_forwarder(config: AgentConfig, spool: Path, *, create: bool = True) -> 
         raise Problem(str(error)) from None
     route = Route(kafka, kafka.topic, kafka.compression, f"nigrani-agent-{config.name or socket.gethostname()}")
     return Forwarder(reader, route, wire(kafka.wire), DeadLetters(state))
+
+
+def make_logs(config: AgentConfig) -> LogSources | None:
+    """The sources of log lines; None where none is configured. Raises Problem."""
+    logs = config.logs
+    if not (logs.files or logs.journal or logs.syslog or logs.folders):
+        return None
+    from agent.sources.log_sources import LogSources  # noqa: PLC0415 - loaded only where logs are read
+
+    return LogSources(logs, state_folder() / "sources")

@@ -36,9 +36,12 @@ SERVICES = {
     "dns": "network.dns",
     "session": "network.session",
     "dicom": "dicom.association",
+    "dicom_audit": "dicom.audit",
     "hl7": "hl7.message",
     "fhir": "fhir.interaction",
     "ai_inference": "ai.inference",
+    "ai_training": "ai.training",
+    "ai_model_access": "ai.model_access",
     "agent": "agent.status",
 }
 """`logsource.service` → dataset."""

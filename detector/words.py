@@ -5,7 +5,10 @@ from __future__ import annotations
 from nigrani.stream.event import Event
 from nigrani.stream.events import (
     AiInference,
+    AiModelAccess,
+    AiTraining,
     DicomAssociation,
+    DicomAudit,
     FhirInteraction,
     Hl7Message,
     NetworkDns,
@@ -39,16 +42,13 @@ def in_words(field: str, value: object) -> str:
 def about(event: Event) -> list[str]:
     """Who did what to whom, as far as one event tells."""
     source, destination = getattr(event, "source", ""), getattr(event, "destination", "")
-    if not source:
-        return []
+    detail = _detail(event)
+    if not source:  # a log that does not say from where
+        return [detail] if detail else []
     port = getattr(event, "destination_port", 0)
     zone = getattr(event, "destination_zone", "")
     there = f" → {destination}{f' port {port}' if port else ''}{f' ({zone})' if zone else ''}" if destination else ""
-    lines = [f"{source}{there}"]
-    detail = _detail(event)
-    if detail:
-        lines.append(detail)
-    return lines
+    return [f"{source}{there}", detail] if detail else [f"{source}{there}"]
 
 
 def _status(code: int) -> str:
@@ -56,6 +56,7 @@ def _status(code: int) -> str:
 
 
 def _detail(event: Event) -> str:
+    parts: list[object]
     match event:
         case DicomAssociation():
             parts = [
@@ -82,5 +83,38 @@ def _detail(event: Event) -> str:
         case NetworkFlow():
             parts = [event.protocol, event.state and f"connection state {event.state}"]
         case _:
-            parts = []
+            parts = _logged(event)
     return ", ".join(str(part) for part in parts if part)
+
+
+def _logged(event: Event) -> list[object]:
+    """Parts of what logs alone tell of."""
+    match event:
+        case AiModelAccess():
+            return [
+                event.action,
+                event.model and f"model {event.model}",
+                event.server and f"on {event.server}",
+                event.path and f"file {event.path}",
+                event.user and f"as {event.user}",
+                event.manifest and f"manifest: {event.manifest}",
+                _status(event.status),
+            ]
+        case AiTraining():
+            return [
+                event.action,
+                event.site and f"site {event.site}",
+                event.job and f"job {event.job}",
+                f"round {event.round}" if event.round else "",
+                event.norm is not None and f"norm of the update {event.norm:.3g}",
+                event.dataset and f"dataset {event.dataset}",
+            ]
+        case DicomAudit():
+            return [
+                event.action,
+                event.outcome,
+                event.user and f"by {event.user}",
+                f"{event.instances} instances" if event.instances else "",
+                f"{event.studies} studies" if event.studies else "",
+            ]
+    return []

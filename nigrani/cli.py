@@ -76,7 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     known, _ = parser().parse_known_args(words)
     verb: Verb = known.verb
-    module = importlib.import_module(verb.module)
+    try:
+        module = importlib.import_module(verb.module)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"nigrani: {' '.join(verb.words)} is not installed here: {error.name} is missing\n")
+        return 1
     own = argparse.ArgumentParser(
         prog=" ".join(("nigrani", *verb.words)),
         description=module.__doc__,

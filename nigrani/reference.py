@@ -69,7 +69,12 @@ def settings(kind: type, prefix: str = "") -> Iterator[str]:
         if dataclasses.is_dataclass(hint):
             yield from settings(typing.cast("type", hint), f"{prefix}{field.name}.")
             continue
-        default = field.default if field.default is not dataclasses.MISSING else "{}"
+        if typing.get_origin(hint) is dict and dataclasses.is_dataclass(inner := typing.get_args(hint)[1]):
+            yield f"| `{prefix}{field.name}` | `{{}}` | {texts.get(field.name, '')} |"
+            yield from settings(typing.cast("type", inner), f"{prefix}{field.name}.NAME.")
+            continue
+        missing = "{}" if field.default_factory is not dataclasses.MISSING else "required"
+        default = field.default if field.default is not dataclasses.MISSING else missing
         yield f"| `{prefix}{field.name}` | `{_shown(default)}` | {texts.get(field.name, '')} |"
 
 

@@ -1,108 +1,131 @@
-"""Live packets from an interface: AF_PACKET with a TPACKET_V3 ring, read where the kernel writes (packet(7)).
-
-Needs CAP_NET_RAW and nothing else. The kernel cuts each packet to the snap length before it is copied.
-"""
+"""Live packets from interfaces, all in one poll; needs CAP_NET_RAW and nothing else."""
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import select
-import socket
-import struct
 import sys
-from pathlib import Path
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from agent.captures.settings import CaptureSettings
+from agent.captures.watched import Watched
 from nigrani.service.errors import Problem
 
 if TYPE_CHECKING:
     from agent.meter import Meter
 
-SOL_PACKET = 263
-PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, PACKET_IGNORE_OUTGOING = 5, 6, 10, 23
-TPACKET_V3 = 2
-SO_ATTACH_FILTER = 26
-ETH_P_ALL = 3
-STATUS_USER = 1
-BLOCK = 1 << 18
-RETIRE_MS = 50
-"""A block that is not full is handed over after this long."""
-LOOPBACK = 772
-RAW_IP = frozenset({65_534, 768, 769, 776, 778})
-"""ARPHRD of tunnels without a link header."""
+CHECK = 1.0
+"""Seconds between looks at whether interfaces are there."""
+FASTEST = 480_000_000
+"""Bytes a second that a ring is made for, 1.5 million packets: it rests no longer than this takes to fill it."""
+FEW = 0.125
+"""Share of a ring below which it may rest."""
+RECENT = 30.0
+"""The ring's fill that is told is the highest of this many seconds, or up to twice as many."""
 
 
 class LiveCapture:
-    """One interface."""
+    """One interface or several, each by its name, or all of them as `any`."""
 
-    def __init__(self, interface: str, ring_bytes: int = 16 << 20, snap: int = 256) -> None:
-        """Open the interface. Raises Problem where it is not there or may not be watched."""
+    def __init__(self, interfaces: str | Sequence[str], settings: CaptureSettings | None = None) -> None:
+        """Open them. Raises Problem where one is not there or may not be watched."""
         if sys.byteorder != "little":
             raise Problem("live capture reads the kernel's ring on little-endian machines only")
-        self.interface = interface
-        self.dropped = 0
-        """Packets that the kernel could not put into the ring."""
-        kind = Path("/sys/class/net", interface, "type")
+        names = [interfaces] if isinstance(interfaces, str) else list(dict.fromkeys(interfaces))
+        self._watched: list[Watched] = []
+        settings = settings or CaptureSettings()
+        self._told = (0, 0)
+        self._rest = settings.ring_bytes / FASTEST
+        self._rests_until = 0.0
+        self._due = time.monotonic() + CHECK
+        self._turn = self._due + RECENT
+        self._fills = [0.0, 0.0]
         try:
-            arphrd = int(kind.read_text())
-        except (OSError, ValueError):
-            raise Problem(f"interface {interface}: there is none of that name") from None
-        self._link = 2 if arphrd in RAW_IP else 1
-        self._blocks = max(2, ring_bytes // BLOCK)
-        self._next = 0
-        try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        except PermissionError:
-            raise Problem(f"interface {interface}: watching it needs CAP_NET_RAW (or root)") from None
-        try:
-            self._open(snap, outgoing=arphrd != LOOPBACK)
-        except OSError as error:
-            self._socket.close()
-            raise Problem(f"interface {interface}: {error.strerror or error}") from None
+            for name in names:
+                self._watched.append(Watched(name, settings))
+        except Problem:
+            self._close_all()
+            raise
+        self._poll = self._register()
 
-    def _open(self, snap: int, *, outgoing: bool) -> None:
-        version = struct.pack("I", TPACKET_V3)
-        self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, version)
-        frames = self._blocks * (BLOCK // 2048)
-        ring = struct.pack("7I", BLOCK, self._blocks, 2048, frames, RETIRE_MS, 0, 0)
-        self._socket.setsockopt(SOL_PACKET, PACKET_RX_RING, ring)
-        if not outgoing:  # on loopback every packet goes out and comes in
-            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        code = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, snap))  # BPF: ret #snap
-        program = struct.pack("HxxxxxxP", 1, ctypes.addressof(code))
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-        access = mmap.PROT_READ | mmap.PROT_WRITE
-        self._ring = mmap.mmap(self._socket.fileno(), BLOCK * self._blocks, mmap.MAP_SHARED, access)
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN | select.POLLERR)
-        self._socket.bind((self.interface, ETH_P_ALL))
+    @property
+    def dropped(self) -> int:
+        """Packets that the kernel could not put into a ring, as of the last time it was asked."""
+        return sum(watched.counts.dropped for watched in self._watched)
 
     def read(self, meter: Meter, timeout: float) -> int:
-        """Meter the blocks that are ready, waiting up to `timeout` seconds for one; returns the number of packets."""
-        count = self._ready(meter)
-        if not count and self._poll.poll(int(timeout * 1000)):
-            count = self._ready(meter)
-        return count
+        """Meter the blocks that are ready, waiting up to `timeout` seconds for one; returns the number of packets.
 
-    def _ready(self, meter: Meter) -> int:
-        meter.use(self._ring)
-        count = 0
-        for _ in range(self._blocks):
-            start = self._next * BLOCK
-            if not struct.unpack_from("I", self._ring, start + 8)[0] & STATUS_USER:
-                break
-            count += meter.feed_block(start, start + BLOCK, self._link)
-            struct.pack_into("I", self._ring, start + 8, 0)
-            self._next = (self._next + 1) % self._blocks
-        return count
+        Where few were ready it rests before it looks again: many packets at a time cost half of what few do.
+        """
+        now = time.monotonic()
+        if now < self._rests_until:
+            time.sleep(min(self._rests_until - now, timeout))
+            now = time.monotonic()
+        packets = self._ready(meter, now)
+        if not packets:
+            troubled = any(event & select.EPOLLERR for _, event in self._poll.poll(timeout))
+            now = time.monotonic()
+            packets = self._ready(meter, now)
+            if troubled:
+                self._due = now
+        if packets and max(watched.latest for watched in self._watched) < FEW:
+            self._rests_until = now + self._rest
+        if now >= self._due:
+            self._check(meter, now)
+        return packets
 
     def statistics(self) -> tuple[int, int]:
         """(packets seen, packets dropped) by the kernel since the last call."""
-        packets, drops, _ = struct.unpack("III", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
-        self.dropped += drops
-        return packets, drops
+        for watched in self._watched:
+            watched.count()
+        before = self._told
+        self._told = (sum(watched.counts.packets for watched in self._watched), self.dropped)
+        return self._told[0] - before[0], self._told[1] - before[1]
+
+    def counters(self) -> dict[str, int]:
+        """Everything counted since the start, and how it stands, as of a second ago; may be asked by another thread."""
+        counts = [watched.counts for watched in self._watched]
+        fills = (watched.fill for watched in self._watched)
+        return {
+            "kernel_packets": sum(one.packets for one in counts),
+            "kernel_dropped_packets": sum(one.dropped for one in counts),
+            "ring_freezes": sum(one.freezes for one in counts),
+            "ring_fill_percent": round(100 * max(*self._fills, *fills)),
+            "shed_one_in": max(watched.shedding.one_in for watched in self._watched),
+            "shed_changes": sum(watched.shedding.changes for watched in self._watched),
+            "interfaces_up": sum(watched.is_up for watched in self._watched),
+            "interface_losses": sum(one.losses for one in counts),
+        }
 
     def close(self) -> None:
         """Stop watching."""
-        self._socket.close()
+        self._close_all()
+        self._poll.close()
+
+    def _ready(self, meter: Meter, now: float) -> int:
+        return sum(watched.read(meter, now) for watched in self._watched)
+
+    def _check(self, meter: Meter, now: float) -> None:
+        self._due = now + CHECK
+        if now >= self._turn:
+            self._turn = now + RECENT
+            self._fills = [0.0, self._fills[0]]
+        self._fills[0] = max(self._fills[0], *(watched.fill for watched in self._watched))
+        changed = sum(watched.check(now) for watched in self._watched)
+        if changed:
+            meter.use(bytearray(1))  # lets go of a ring that was closed
+            self._poll.close()
+            self._poll = self._register()
+
+    def _register(self) -> select.epoll:
+        poll = select.epoll()
+        for watched in self._watched:
+            for ring in watched.rings:
+                poll.register(ring, select.EPOLLIN)
+        return poll
+
+    def _close_all(self) -> None:
+        for watched in self._watched:
+            watched.close()

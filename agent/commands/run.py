@@ -1,6 +1,6 @@
-"""Watch network interfaces: packets to events on the embedded bus, and on to Kafka, until told to stop.
+"""Watch network interfaces and logs: packets and lines to events on the bus, and on to Kafka, until told to stop.
 
-Without `kafka.servers` events stay on the bus. Needs CAP_NET_RAW. Metrics are served on `metrics.listen`.
+Without `kafka.servers` events stay on the bus. Interfaces need CAP_NET_RAW. Metrics are served on `metrics.listen`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from agent.config import AgentConfig
+from agent.sources.settings import Logs
 from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.errors import BadConfig, Fault, Problem
@@ -33,9 +34,9 @@ def run(options: argparse.Namespace) -> int:
 
     log.start(verbose=options.verbose)
     config = load(AgentConfig, options.config, options.set)
-    if not config.interfaces:
+    if not config.interfaces and config.logs == Logs():
         where = str(options.config or "configuration")
-        raise BadConfig([Fault(where, 0, "no interface to watch", "set interfaces, such as [eth0]")])
+        raise BadConfig([Fault(where, 0, "nothing to watch", "set interfaces, such as [eth0], or logs")])
     folder = bus_folder(config)
     try:
         spool = Spool.open(folder, max_bytes=config.bus.max_bytes, fsync=config.bus.fsync)

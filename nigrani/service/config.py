@@ -139,6 +139,10 @@ def _build(kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Line
             faults.append(Fault(*lines.get(here, spot), f"unknown setting {'.'.join(here)}", remedy))
         elif dataclasses.is_dataclass(hints[key]):
             values[key] = _build(hints[key], value if value is not None else {}, here, path, lines, faults)
+        elif (inner := _by_name(hints[key])) is not None and isinstance(value, Mapping):
+            values[key] = {
+                str(name): _build(inner, one, (*here, str(name)), path, lines, faults) for name, one in value.items()
+            }
         else:
             values[key] = _convert(hints[key], value, here, path, lines, faults)
     absent = [".".join((*place, name)) for name, field in known.items() if _required(field) and name not in data]
@@ -151,6 +155,13 @@ def _build(kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Line
     except ValueError as error:
         faults.append(Fault(*spot, str(error)))
     return None
+
+
+def _by_name(hint: Any) -> Any:
+    """The dataclass of a `dict[str, dataclass]`; None for any other type."""
+    arguments = typing.get_args(hint)
+    found = arguments[1] if typing.get_origin(hint) is dict else None
+    return found if dataclasses.is_dataclass(found) else None
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from agent.log import MAX_LINE, SAMPLE, LogFile, open_log
 from agent.logs import FORMATS
 from agent.logs.gateway import Gateway
 from agent.protocol import Fact
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
 
 
 def line(second: float = 1_700_000_000.25, **more: object) -> bytes:
@@ -82,4 +86,52 @@ def test_the_format_is_told_by_the_first_lines(tmp_path: Path) -> None:
 
 
 def test_formats_have_names() -> None:
-    assert len({form.name for form in FORMATS}) == len(FORMATS)
+    assert [make(None).name for make in FORMATS.values()] == list(FORMATS)
+    assert {make(None).framing for make in FORMATS.values()} == {"lines", "objects"}
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "facts"),
+    [
+        ("orthanc.log", "orthanc", 17),
+        ("nvflare_audit.log", "nvflare-audit", 8),
+        ("triton_trace.json", "triton-trace", 3),
+        ("atna_dicom.xml", "dicom-audit", 1),
+        ("atna_rfc3881.xml", "dicom-audit", 1),
+    ],
+)
+def test_a_file_of_each_format_is_known_and_read(name: str, form: str, facts: int) -> None:
+    found = open_log(LOGS / name)
+    assert found is not None
+    assert found.form.name == form
+    out: list[tuple[None, Fact]] = []
+    assert [done for _, done in found.read(out)][-1] <= found.size
+    assert (len(out), found.faults) == (facts, {})
+
+
+def test_lines_without_a_year_are_of_the_year_in_which_the_file_ends(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(
+        b"W1231 12:00:00.000000 main.cpp:2017] Orthanc version: 1.10.1\n"
+        b"W0101 12:00:00.000000 main.cpp:1] Orthanc is stopping\n"
+    )
+    os.utime(path, (1_704_200_000, 1_704_200_000))  # 2 January 2024
+    found = open_log(path)
+    assert found is not None
+    out: list[tuple[None, Fact]] = []
+    list(found.read(out))
+    assert [datetime.fromtimestamp(fact.when / 1e6, tz=UTC).year for _, fact in out] == [2023, 2024]
+
+
+def test_the_first_fault_has_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(line() + b"\n" + line() + b"nonsense\n" + line())
+    log = LogFile(path, Gateway())
+    list(log.read([]))
+    assert log.place == "line 4"
+
+
+def test_a_log_of_something_else_is_not_taken_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"2026-08-21 14:26:03.123 INFO something else altogether\n" * 50)
+    assert open_log(path) is None

@@ -90,6 +90,38 @@ def test_packets_become_events(wire: None, tmp_path: Path) -> None:
     assert b"patient" not in lines
 
 
+def test_a_stopped_agent_counts_what_it_lost(wire: None, tmp_path: Path) -> None:
+    """SIGSTOP while more comes than the ring holds; offered = metered + dropped."""
+    command = [
+        "ip", "netns", "exec", A, sys.executable, "-m", "nigrani.cli", "agent", "run",
+        "--set", "interfaces=[va]", "--set", f"bus.path={tmp_path / 'bus'}", "--set", "metrics.listen=127.0.0.1:0",
+    ]  # fmt: skip
+    flood = (
+        "import socket; s=socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0); s.bind(('vb', 0))\n"
+        "frame = bytes(6) + bytes.fromhex('020000000001') + b'\\x88\\xb5' + bytes(300)\n"
+        "for _ in range(60000): s.send(frame)"
+    )
+    environment = {**os.environ, "NIGRANI_STATE": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as agent:
+        deadline = time.monotonic() + 15
+        while not list((tmp_path / "bus").glob("*.log")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        agent.send_signal(signal.SIGSTOP)
+        inside(B, flood)
+        agent.send_signal(signal.SIGCONT)
+        time.sleep(2.5)
+        agent.send_signal(signal.SIGTERM)
+        assert agent.wait(timeout=15) == 0, agent.stderr.read().decode() if agent.stderr else ""
+    reader = SpoolReader(tmp_path / "bus", "test")
+    events = [decode(line) for batch in reader.poll(1000) for line in batch.lines.splitlines()]
+    status = [event for event in events if isinstance(event, AgentStatus)][-1]
+    dropped = status.skipped["kernel_dropped_packets"]
+    assert dropped > 0
+    assert status.skipped["other_packets"] + dropped >= 60_000
+    assert status.packets + dropped < 60_100
+
+
 def test_an_interface_that_is_not_there(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nigrani.cli", "agent", "run", "--set", "interfaces=[nowhere0]"]
     environment = {**os.environ, "NIGRANI_STATE": str(tmp_path)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import itertools
 import os
 import threading
 import time
@@ -337,8 +338,10 @@ def test_a_broker_that_is_away_for_a_while(tmp_path: Path, feeds: Feeds, caplog:
         own.resume()
         until(feed, keeper, lambda: feed.trouble == "")
     told = [record.getMessage() for record in caplog.records if record.name.startswith("nigrani")]
-    kinds = ["is read again" in line for line in told]
-    assert kinds == [False, True] * 3, told
+    again = ["is read again" in line for line in told]
+    assert again[-1], told
+    assert 3 <= again.count(True) <= again.count(False) <= 9, told  # a start has stages: one word on each, none on a retry
+    assert all(one != other for one, other in itertools.pairwise(told)), told
 
 
 @pytest.fixture

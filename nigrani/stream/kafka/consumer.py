@@ -115,7 +115,7 @@ class GroupFeed:
     def close(self) -> None:
         """See `Feed`; a member with a name of its own stays in the group until its session times out."""
         done = self._partitions.take_done()
-        for partition in self._partitions.held():
+        for partition in sorted(self._partitions.held()):
             self._owner.end(partition)
         done |= self._partitions.take_done()
         self._partitions.go()

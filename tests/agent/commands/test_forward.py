@@ -75,9 +75,15 @@ def test_sigterm_ends_it_in_good_order_though_kafka_is_down(folder: Path) -> Non
     try:
         said = process.stderr.readline()
         assert "no broker can be reached" in said
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            shown = answer.read().decode()
-        assert 'nigrani_agent_forward_trouble{kind="unreachable"} 1.0' in shown
+        shown = ""
+        for _ in range(50):
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                shown = answer.read().decode()
+            if 'nigrani_agent_forward_trouble{kind="unreachable"} 1.0' in shown:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(shown)
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

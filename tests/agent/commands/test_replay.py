@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.logs import FORMATS
 from nigrani.stream.codec import decode
 from nigrani.stream.spool import SpoolReader
 from tests.agent.packets import ROOT, START, datagram, frame, pcap, talk
@@ -72,7 +73,7 @@ def test_inputs_that_cannot_be_read(folder: Path) -> None:
         "No such file or directory",
         "is empty",
         "is a folder",
-        "neither a capture (pcap, pcapng) nor a log that the agent knows (AI gateway JSON)",
+        "neither a capture (pcap, pcapng) nor a log that the agent knows (" + ", ".join(FORMATS) + ")",
     ]
     done = nigrani(folder, "missing", "morning.pcap")
     assert (done.returncode, datasets(done.stdout)) == (1, ["network.flow"] * 2)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.logs.gateway import Gateway
 from agent.protocol import Fact
-from nigrani.stream.events import AiInference
+from nigrani.stream.events import AiInference, AiModelAccess
 
 LINE: dict[str, Any] = {
     "msec": 1_700_000_000.123456,
@@ -65,7 +65,7 @@ def test_one_request() -> None:
         "/v2/models/lung/infer": ("triton", "predict", "lung"),
         "/v2/models/lung/versions/3/infer?x=1": ("triton", "predict", "lung"),
         "/ai/v2/models/lung/infer": ("triton", "predict", "lung"),
-        "/v2/repository/models/lung/unload": ("triton", "admin", "lung"),
+        "/v2/repository/models/lung/unload": ("triton", "unload", "lung"),
         "/v1/models/lung:predict": ("kserve", "predict", "lung"),
         "/v1/models/lung:explain": ("kserve", "predict", "lung"),
         "/predictions/lung/2.0": ("torchserve", "predict", "lung"),
@@ -75,9 +75,9 @@ def test_one_request() -> None:
         "/v1/embeddings": ("openai", "embed", ""),
         "/api/generate": ("ollama", "chat", ""),
         "/api/embed": ("ollama", "embed", ""),
-        "/api/delete": ("ollama", "admin", ""),
-        "/models": ("torchserve", "admin", ""),
-        "/models/lung?url=http://x": ("torchserve", "admin", "lung"),
+        "/api/delete": ("ollama", "delete", ""),
+        "/models": ("torchserve", "register", ""),
+        "/models/lung?url=http://x": ("torchserve", "register", "lung"),
         "/v2/models/RAO%5EANITA/infer": ("triton", "predict", "other"),
         f"/v2/models/{'x' * 65}/infer": ("triton", "predict", "other"),
         "/v2/health/ready": ("", "other", ""),
@@ -149,3 +149,21 @@ def test_anything_is_a_fact_or_a_value_error(change: dict[str, object] | bytes) 
         return
     assert 0 < fact.when < 1 << 53
     assert all(isinstance(value, int) and value >= 0 for name, value in fact.fields.items() if name == "duration")
+
+
+def test_a_change_of_the_server_is_of_another_dataset() -> None:
+    fact = parse(uri="/models?url=/tmp/lung.mar")
+    assert fact.dataset == "ai.model_access"
+    assert fact.fields == {
+        "source": "10.0.0.9",
+        "user": "CN=reader7",
+        "server": "torchserve",
+        "model": "",
+        "action": "register",
+        "status": 200,
+        "provider": "ai-gateway",
+        "place": "temporary",
+        "destination": "10.0.0.5",
+        "destination_port": 8000,
+    }
+    assert set(fact.fields) <= {field.name for field in msgspec.structs.fields(AiModelAccess)}

@@ -1,0 +1,1 @@
+"""Where log lines come from while the agent runs, one module each."""

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.source import Piece, Source
+from agent.sources.journald import JournalReader
+from agent.sources.settings import Journal, Syslog
+from agent.sources.syslog import SyslogListener
+from agent.sources.tail import Tail
+
+
+def test_every_source_is_one(tmp_path: Path) -> None:
+    sources: list[Source] = [
+        Tail(tmp_path / "x.log"),
+        SyslogListener(Syslog(transport="udp", listen="127.0.0.1:0")),
+        JournalReader(Journal(("a.service",), "orthanc", command=("/bin/true",))),
+    ]
+    for source in sources:
+        assert source.read() == []
+        assert all(isinstance(count, int) for count in source.counters.values())
+        assert isinstance(dict(source.state()), dict)
+        source.close()
+
+
+def test_a_piece_has_three_parts() -> None:
+    assert Piece(b"x", None, "a") == (b"x", None, "a")

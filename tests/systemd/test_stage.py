@@ -1,0 +1,126 @@
+"""What a package's tree is made of, without building one: what is left out, what is told, and the maintainer's scripts."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from string import Template
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ("postinst", "prerm", "postrm")
+WORDS = {
+    "role": "agent",
+    "other": "detector",
+    "units": "nigrani-agent.service",
+    "priority": "10",
+    "version": "1",
+    "summary": "x",
+}
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "systemd"))
+    yield importlib.import_module("stage")
+    sys.modules.pop("stage", None)
+
+
+def write(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1\n")
+
+
+def test_every_role_has_its_units_and_its_configuration(stage: ModuleType) -> None:
+    for role in stage.ROLES.values():
+        assert all((ROOT / "systemd" / unit).is_file() for unit in role.units)
+        assert (ROOT / "config" / f"{role.name}.yaml").is_file()
+        starts = [
+            line
+            for unit in role.units
+            for line in (ROOT / "systemd" / unit).read_text().splitlines()
+            if "ExecStart=" in line
+        ]
+        assert all(f"/{role.home}/bin/nigrani " in line for line in starts)
+
+
+def test_what_no_service_reads_is_left_out(stage: ModuleType, tmp_path: Path) -> None:
+    kept = [tmp_path / "lib/core.py", tmp_path / "lib/tests/_natype.py", tmp_path / "lib-1.dist-info/METADATA"]
+    gone = [tmp_path / "lib/core.pyi", tmp_path / "lib/core.h", tmp_path / "lib/tests/test_core.py", tmp_path / "bin/tool"]
+    gone += [
+        tmp_path / "lib-1.dist-info/RECORD",
+        tmp_path / "lib-1.dist-info/direct_url.json",
+        tmp_path / "drawing/picture.py",
+    ]
+    write(*kept, *gone)
+    stage.trim(tmp_path, ("drawing",))
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+    assert not (tmp_path / "drawing").exists()
+
+
+def test_all_files_have_one_mode_and_one_time(stage: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "bin/tool", tmp_path / "lib/core.py")
+    (tmp_path / "lib/core.py").chmod(0o777)
+    (tmp_path / "bin/python3").symlink_to("/usr/bin/python3")
+    stage.settle(tmp_path, 1_000_000)
+    assert {path.lstat().st_mtime for path in [tmp_path, *tmp_path.rglob("*")]} == {1_000_000}
+    assert (tmp_path / "lib/core.py").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "bin/tool").stat().st_mode & 0o777 == 0o755
+
+
+def test_bytecode_is_taken_whatever_the_time_and_tells_no_build_path(stage: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "lib/core.py", tmp_path / "lib/fast.py", tmp_path / "lib/fast.cpython-311-x86_64-linux-gnu.so")
+    stage.compile_modules(tmp_path, stage.ROLES["agent"])
+    (bytecode,) = tmp_path.rglob("*.pyc")
+    assert bytecode.name.startswith("core.")
+    assert int.from_bytes(bytecode.read_bytes()[4:8], "little") == 1, "unchecked-hash"
+    assert str(tmp_path).encode() not in bytecode.read_bytes()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_maintainers_script_is_a_script(script: str, tmp_path: Path) -> None:
+    text = Template((ROOT / "systemd/deb" / script).read_text()).substitute(WORDS)
+    path = tmp_path / script
+    path.write_text(text)
+    assert text.startswith("#!/bin/sh\n")
+    assert "\nset -e\n" in text
+    subprocess.run(["sh", "-n", str(path)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("interfaces: [lo]\n", ""),
+        ("interfaces: []\n", "nothing to watch"),
+        ("interfaces: [nowhere0]\n", "no interface nowhere0 on this machine"),
+        ("interfacs: [lo]\n", "did you mean interfaces?"),
+    ],
+)
+def test_a_configuration_is_checked_before_the_service_is_started(text: str, told: str, tmp_path: Path) -> None:
+    if not Path("/sys/class/net/lo").exists():
+        pytest.skip("this machine has no /sys/class/net/lo")
+    config = tmp_path / "agent.yaml"
+    config.write_text(text)
+    done = subprocess.run(
+        [sys.executable, ROOT / "systemd/check.py", "agent", config],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == (78 if told else 0)
+    assert told in done.stderr
+
+
+def test_the_spec_is_filled_without_a_gap() -> None:
+    text = Template((ROOT / "systemd/rpm/nigrani.spec").read_text()).substitute(WORDS, python="/usr/bin/python3", files="/x")
+    assert "%config" not in text
+    if shutil.which("rpmspec"):
+        subprocess.run(["rpmspec", "--parse", "/dev/stdin"], input=text, text=True, check=True, capture_output=True)
