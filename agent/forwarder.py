@@ -145,6 +145,11 @@ class Forwarder:
         return sum(flight.pending for flight in list(self._flights))
 
     @property
+    def runs(self) -> bool:
+        """Whether its thread does."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
     def empty(self) -> bool:
         """Everything that the spool holds is acknowledged."""
         return not self._flights and self._reader.lag() == (0, 0)
@@ -171,6 +176,14 @@ class Forwarder:
         self._commit()
         self._look()
 
+    def turn(self) -> None:
+        """A turn that outlives any fault: the spool's disk may fail, and come back."""
+        try:
+            self.step()
+        except Exception as error:  # noqa: BLE001 - the service's outer loop
+            self.patience.stall(Trouble("other", f"the spool cannot be read ({error})", "check its disk"))
+            self._stopping.wait(SECOND)
+
     def close(self) -> None:
         """See that what is in flight arrives, if it does soon, and let go."""
         until = time.monotonic() + LAST_SECONDS
@@ -184,18 +197,10 @@ class Forwarder:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._step_or_wait()
+                self.turn()
             self.close()
         except Exception:
             log.exception("the forwarder ended on a fault of its own; what it did not send is in the spool")
-
-    def _step_or_wait(self) -> None:
-        """A turn that outlives any fault: the spool's disk may fail, and come back."""
-        try:
-            self.step()
-        except Exception as error:  # noqa: BLE001 - the service's outer loop
-            self.patience.stall(Trouble("other", f"the spool cannot be read ({error})", "check its disk"))
-            self._stopping.wait(SECOND)
 
     def _take(self) -> None:
         if self._link is None:

@@ -6,15 +6,14 @@ The spool may have its writer at the same time. Only one forwarder may read it. 
 from __future__ import annotations
 
 import argparse
-import signal
 from pathlib import Path
-from types import FrameType
 
 from agent.config import AgentConfig
 from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.errors import BadConfig, Fault
 from nigrani.service.notify import notify
+from nigrani.service.stop import Stop
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,17 +43,10 @@ def run(options: argparse.Namespace) -> int:
     registry = CollectorRegistry()
     registry.register(Delivery(forwarder, folder))
     endpoint = Endpoint(registry, config.metrics.listen)
-    stopping = False
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop = Stop()
     notify("READY=1")
-    while not stopping and not (options.until_empty and forwarder.empty):
-        forwarder.step()
+    while not stop.asked and not (options.until_empty and forwarder.empty):
+        forwarder.turn()
         notify("WATCHDOG=1")
     notify("STOPPING=1")
     forwarder.close()

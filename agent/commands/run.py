@@ -6,9 +6,7 @@ Without `kafka.servers` events stay on the bus. Interfaces need CAP_NET_RAW. Met
 from __future__ import annotations
 
 import argparse
-import signal
 from pathlib import Path
-from types import FrameType
 
 from agent.config import AgentConfig
 from agent.sources.settings import Logs
@@ -16,6 +14,7 @@ from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.errors import BadConfig, Fault, Problem
 from nigrani.service.notify import notify
+from nigrani.service.stop import Stop
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,20 +46,14 @@ def run(options: argparse.Namespace) -> int:
     if forwarder is not None:
         service.forwards(forwarder, folder)
     endpoint = Endpoint(service.registry, config.metrics.listen)
-    stopping = False
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop = Stop()
     if forwarder is not None:
         forwarder.start()
     notify("READY=1")
-    while not stopping:
+    while not stop.asked:
         service.step()
-        notify("WATCHDOG=1")
+        if forwarder is None or forwarder.runs:
+            notify("WATCHDOG=1")
     notify("STOPPING=1")
     service.close()
     if forwarder is not None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from pathlib import Path
-from types import FrameType
 
 from detector.config import DetectorConfig
 from detector.setup import make_service
@@ -13,6 +11,7 @@ from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.endpoint import Endpoint
 from nigrani.service.notify import notify
+from nigrani.service.stop import Stop
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +27,9 @@ def run(options: argparse.Namespace) -> int:
     config = load(DetectorConfig, options.config, options.set)
     service = make_service(config)
     endpoint = Endpoint(service.metrics.registry, config.metrics.listen)
-    stopping = False
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    stop = Stop()
     notify("READY=1")
-    while not stopping:
+    while not stop.asked:
         service.step(timeout=0.5)
         notify("WATCHDOG=1")
     notify("STOPPING=1")

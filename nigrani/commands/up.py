@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from detector.config import DetectorConfig
@@ -28,6 +26,7 @@ from nigrani.service.errors import Problem, Usage
 from nigrani.service.key import state_folder
 from nigrani.service.notify import notify
 from nigrani.service.progress import Progress
+from nigrani.service.stop import Stop
 from nigrani.stream.events import DATASETS
 
 if TYPE_CHECKING:
@@ -45,19 +44,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="detector.yaml")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override a detector's setting")
     parser.add_argument("--labels", metavar="FILE", type=Path, help="what happened in the replay: tells what was found")
-
-
-class Stop:
-    """Set by SIGINT and SIGTERM."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGINT, self)
-        signal.signal(signal.SIGTERM, self)
-
-    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        """Note the signal."""
-        self.asked = True
 
 
 def run(options: argparse.Namespace) -> int:
