@@ -180,8 +180,15 @@ class Forwarder:
         """A turn that outlives any fault: the spool's disk may fail, and come back."""
         try:
             self.step()
-        except Exception as error:  # noqa: BLE001 - the service's outer loop
+        except OSError as error:
             self.patience.stall(Trouble("other", f"the spool cannot be read ({error})", "check its disk"))
+            self._stopping.wait(SECOND)
+        except Exception as error:  # the service's outer loop
+            if self.patience.trouble is None:
+                log.exception("a turn of the forwarder failed")
+            self.patience.stall(
+                Trouble("other", f"the forwarder failed ({error!r})", "what it did not send is in the spool")
+            )
             self._stopping.wait(SECOND)
 
     def close(self) -> None:

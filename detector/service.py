@@ -59,6 +59,8 @@ class Service:
         self.totals: Counter[type] = Counter()
         self.refused = 0
         self.failed = 0
+        self.repeats = 0
+        """Events that were here before."""
         self.learnt: dict[str, int] = {}
         self.counters = Counters()
         self.shares: dict[int, Share] = {}
@@ -201,6 +203,7 @@ class Service:
                 log.warning("a line on the bus is no event: %s", error)
             return 0
         if share.repeated(event):
+            self.repeats += 1
             self.metrics.repeated.inc()
             return 1
         self.totals[type(event)] += 1

@@ -147,6 +147,8 @@ def _summary(service: Service, seconds: float, labels: Labels | None) -> None:
         f"judged {counters.windows_judged:,} device-minutes: {service.alerts} alerts; {counters.repeated} repeats and "
         f"{counters.merged} strange minutes belong to them"
     )
+    if service.repeats:
+        lines.append(f"{service.repeats:,} events were here before and are not judged again; another --state begins anew")
     if service.refused or service.failed or service.missed or counters.shed:
         lines.append(
             f"{service.missed} events dropped from the bus unread, {service.refused} lines refused, {service.failed} events "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from bench.kafka.broker import Broker, Cluster
 from nigrani import cli
 from nigrani.stream.kafka.message import BatchWire, EventWire
+from tests.used import Report
 
 
 @pytest.fixture
@@ -179,3 +182,18 @@ def test_brokers_that_are_not_there(tmp_path: Path, names: list[str], capsys: py
     for verb in ("list", "cat"):
         assert cli.main(["topics", verb, "--config", str(config)]) == 1
         assert "no broker can be reached" in capsys.readouterr().err
+
+
+def test_a_cluster_that_never_had_a_group_is_listed(tmp_path: Path, brokers: Report, no_kafka: str | None) -> None:
+    """Its books of groups are made when the first is asked for, which takes the brokers a moment."""
+    if no_kafka:
+        brokers.missing.append("the first question for a group: the stand-in keeps no such books")
+        pytest.skip(brokers.missing[-1])
+    config = tmp_path / "detector.yaml"
+    with Broker(tmp_path / "kafka") as own:
+        config.write_text(f'kafka: {{servers: ["{own.servers}"]}}')
+        made = [sys.executable, "-m", "nigrani.cli", "topics"]
+        subprocess.run([*made, "create", "--config", config, "--replication", "1"], check=True)
+        listed = subprocess.run([*made, "list", "--config", config], check=False, capture_output=True, text=True)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert listed.stdout.count("nigrani.") == 3

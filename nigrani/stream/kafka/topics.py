@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import GroupAuthorizationFailedError, GroupIdNotFoundError, KafkaError, for_code
+from kafka.errors import GroupAuthorizationFailedError, GroupIdNotFoundError, KafkaError, RetriableError, for_code
 from kafka.protocol.consumer import OffsetSpec
 
 from nigrani.stream.kafka.client import Dial
@@ -203,11 +203,18 @@ class Admin:
 
     def _done(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
         """What the detectors' group told of each partition that it told of."""
-        try:
-            told = self.client.list_group_offsets({self._topics.group: places})[self._topics.group]
-        except (GroupIdNotFoundError, GroupAuthorizationFailedError):
-            return {}
-        return {place: at.offset for place, at in told.items() if at.offset >= 0}
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                told = self.client.list_group_offsets({self._topics.group: places})[self._topics.group]
+            except (GroupIdNotFoundError, GroupAuthorizationFailedError):
+                return {}
+            except RetriableError:  # a cluster that never had a group makes its books at the first question
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return {place: at.offset for place, at in told.items() if at.offset >= 0}
 
     def _bytes(self, name: str, found: Found) -> int | None:
         told = self.client.describe_log_dirs({name: list(range(found.partitions))})
