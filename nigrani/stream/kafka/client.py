@@ -7,11 +7,13 @@ timeout. A `Dial` stands where its clients connect, and remembers.
 from __future__ import annotations
 
 import logging
+import socket
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import RetriableError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 
 from nigrani.stream.bus import BusError
 from nigrani.stream.kafka.fault import Trouble, diagnose
@@ -44,6 +46,7 @@ class Dial:
             "api_version": NEWEST,
             "reconnect_backoff_max_ms": RECONNECT_MS,
             "metrics_enabled": False,
+            "proxy_url": f"{_Direct.SCHEMES[0]}://",
         }
 
     def admin(self) -> KafkaAdminClient:
@@ -101,6 +104,23 @@ class Dial:
 
     def _fell(self, error: BaseException) -> None:
         self.fault = error.with_traceback(None)  # which would keep a socket
+
+
+class _Direct(KafkaNetSocket):  # type: ignore[misc]
+    """Sockets without a proxy that are closed when they do not connect; theirs stay open until they are garbage.
+
+    A broker that is down for an hour would cost a file descriptor at each try. The scheme is how a client finds the class.
+    """
+
+    SCHEMES = ("nigrani",)
+
+    async def sock_connect(self, net: Any, sock: socket.socket, sockaddr: Any, timeout_at: float | None = None) -> Any:
+        """The connected socket. Raises as theirs."""
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
 
 
 def _attentive(transport: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import socket
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
     TopicAuthorizationFailedError,
 )
+from kafka.net.inet import KafkaNetSocket
 
 from nigrani.stream.bus import BusError
 from nigrani.stream.kafka import client as module
@@ -140,3 +144,23 @@ def test_last_words_are_heard(dial: Dial, monkeypatch: pytest.MonkeyPatch) -> No
     assert receive() == (b"refused", None)
     data, error = receive()
     assert (data, str(error)) == (b"", "closed")
+
+
+def test_a_broker_that_is_down_costs_no_file_descriptors(dial: Dial) -> None:
+    made: list[weakref.ref[socket.socket]] = []
+
+    class Counted(socket.socket):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KafkaNetSocket, "socket", lambda _, *arguments: Counted(*arguments))
+        gc.disable()  # or what was forgotten would be closed by chance
+        try:
+            with pytest.raises(KafkaTimeoutError):
+                dial.admin()
+            assert len(made) > 1
+            assert all(one is None or one.fileno() < 0 for one in (ref() for ref in made))
+        finally:
+            gc.enable()
