@@ -8,7 +8,7 @@ comparison of an absent number is false.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import re2
 from sigma.conditions import (
@@ -44,6 +44,9 @@ from detector.rule_tree import All, Any, Constants, Node, Not, Test
 MAX_DEPTH = 32
 """Of and, or and not within each other."""
 
+SCORED_COST = 4
+"""Of a test on the p-value, which is worked out when it is first asked for: after all others."""
+
 KEYWORD_REMEDY = "name the field: events have no free text to search"
 
 TIME_PART = ("tests on the parts of a time are not supported yet", "leave the modifier out")
@@ -61,11 +64,26 @@ WILDCARDS: dict[object, str] = {SpecialChars.WILDCARD_MULTI: "*", SpecialChars.W
 SHAPES = {"": "exact", ".": "exact", "*": "present", ".*": "prefix", "*.": "suffix", "*.*": "inside"}
 """Outline of a string, `.` standing for its plain text → the test that does without a pattern."""
 
+SAID = {
+    "exact": "=",
+    "prefix": "begins with",
+    "suffix": "ends with",
+    "inside": "contains",
+    "present": "is there",
+    "glob": "matches",
+}
+"""Shape → how a sentence has it."""
+LISTED = 8
+"""Values named in a sentence."""
+
 
 class Conditions:
     """Reads conditions on one dataset into trees."""
 
-    def __init__(self, fields: dict[str, Field], constants: Constants) -> None:
+    keywords = False
+    """Whether a search without a field is taken, if only to say that it finds nothing."""
+
+    def __init__(self, fields: Mapping[str, Field], constants: Constants) -> None:
         self._fields = fields
         self._constants = constants
         self.warnings: list[tuple[str, str]] = []
@@ -112,7 +130,7 @@ class Conditions:
         together: dict[str, list[SigmaType]] = {}
         nodes: list[Node] = []
         for part in parts:
-            if isinstance(part, ConditionFieldEqualsValueExpression):
+            if isinstance(part, ConditionFieldEqualsValueExpression) and part.field in self._fields:
                 together.setdefault(part.field, []).append(part.value)
             else:
                 nodes.append(self.read(part, depth))
@@ -128,6 +146,7 @@ class Conditions:
 
     def _texts(self, field: Field, shape: str, cased: bool, words: list[str]) -> Test:
         name = self._constants.name
+        says = f"{field.name} {SAID[shape]}" + (f" {_listed(words)}" if shape != "present" else "")
         match shape:
             case "exact" if len(words) == 1:
                 form, cost = f"{{}} == {name(words[0])}", 0
@@ -145,12 +164,13 @@ class Conditions:
             case _:
                 each = [f"{self._constants.pattern(word)}.fullmatch({{}}) is not None" for word in words]
                 form, cost = "(" + " or ".join(each) + ")", 3
-        return _test(field, form, cost, lower=not cased)
+        return _test(field, form, cost, lower=not cased, says=says)
 
     def _among(self, field: Field, numbers: list[int | float]) -> Test:
         if len(numbers) == 1:
-            return _test(field, f"{{}} == {self._constants.name(numbers[0])}")
-        return _test(field, f"{{}} in {self._constants.name(frozenset(numbers))}")
+            return _test(field, f"{{}} == {self._constants.name(numbers[0])}", says=f"{field.name} = {numbers[0]}")
+        says = f"{field.name} = {_listed(sorted(numbers))}"
+        return _test(field, f"{{}} in {self._constants.name(frozenset(numbers))}", says=says)
 
     def _other(self, field: Field, value: SigmaType) -> Node:
         """Return a test of any kind but equality of texts and of numbers."""
@@ -162,26 +182,30 @@ class Conditions:
                 raise RefusedError(*TIME_PART)
             case SigmaCompareExpression() if field.kind is Kind.NUMBER:
                 constant = self._constants.name(value.number.number)
-                return _guarded(field, f"{{}} {COMPARISONS[value.op]} {constant}")
+                operator = COMPARISONS[value.op]
+                return _guarded(field, f"{{}} {operator} {constant}", f"{field.name} {operator} {value.number}")
             case SigmaBool(boolean=boolean) if field.kind is Kind.BOOLEAN:
-                return _test(field, f"{{}} is {self._constants.name(boolean)}")
+                says = f"{field.name} = {str(boolean).lower()}"
+                return _test(field, f"{{}} is {self._constants.name(boolean)}", says=says)
             case SigmaRegularExpression() if field.kind is Kind.TEXT:
                 pattern = self._constants.pattern(value.escape(escape_escape_char=False))
-                return _test(field, f"{pattern}.search({{}}) is not None", 3)
+                says = f"{field.name} matches {value.regexp}"
+                return _test(field, f"{pattern}.search({{}}) is not None", 3, says=says)
             case SigmaCIDRExpression() if field.kind is Kind.TEXT:
                 return self._network(field, value)
             case SigmaFieldReference():
                 return self._reference(field, value)
         raise RefusedError(*_mismatch(field, value))
 
-    def _network(self, field: Field, value: SigmaCIDRExpression) -> Test:
+    def _network(self, field: Field, value: SigmaCIDRExpression) -> Node:
         self.warnings.append(
             (
                 f"`{field.name}` leaves the host as a keyed token, which lies in no network",
                 "test nigrani.source.zone or nigrani.destination.zone in place of the address",
             )
         )
-        return _test(field, f"in_network({{}}, {self._constants.name(value.network)})", 3)
+        says = f"{field.name} in {value.network}"
+        return _test(field, f"in_network({{}}, {self._constants.name(value.network)})", 3, says=says)
 
     def _reference(self, field: Field, value: SigmaFieldReference) -> Test:
         other = field_named(value.field, self._fields)
@@ -189,8 +213,9 @@ class Conditions:
             raise RefusedError(
                 f"`{field.name}` and `{other.name}` cannot be compared", "refer to a single field of the same kind"
             )
+        says = f"{field.name} = {other.name}"
         if field.kind is not Kind.TEXT:
-            return _guarded(field, f"{{}} == {other.access}")
+            return _guarded(field, f"{{}} == {other.access}", says)
         against = f"{other.access}.lower()"
         match value.starts_with, value.ends_with:
             case True, True:
@@ -201,7 +226,7 @@ class Conditions:
                 form = f"{{}}.endswith({against})"
             case _:
                 form = f"{{}} == {against}"
-        return _test(field, f"({other.access} != '' and {form})", 1, lower=True)
+        return _test(field, f"({other.access} != '' and {form})", 1, lower=True, says=says)
 
 
 def _expanded(values: Iterable[SigmaType]) -> Iterable[SigmaType]:
@@ -243,24 +268,31 @@ def _number(field: Field, value: SigmaString | SigmaNumber) -> int | float:
         raise RefusedError(*_mismatch(field, value)) from error
 
 
-def _test(field: Field, form: str, cost: int = 0, *, lower: bool = False) -> Test:
+def _listed(values: Sequence[object]) -> str:
+    """Some of the values, as a sentence has them."""
+    more = f", … ({len(values)} in all)" if len(values) > LISTED else ""
+    return ", ".join(str(value) or "(empty)" for value in values[:LISTED]) + more
+
+
+def _test(field: Field, form: str, cost: int = 0, *, lower: bool = False, says: str = "") -> Test:
     """Make a test on the field, or on any element of it."""
     call = ".lower()" if lower else ""
     if not field.many:
-        return Test(field, field.access + call, form, cost)
+        return Test(field, field.access + call, form, cost, says)
     element = form.replace("{}", "element" + call)
-    return Test(field, field.access, f"({{}} and any({element} for element in {{}}))", max(cost, 2))
+    return Test(field, field.access, f"({{}} and any({element} for element in {{}}))", max(cost, 2), says)
 
 
-def _guarded(field: Field, form: str) -> Test:
+def _guarded(field: Field, form: str, says: str) -> Test:
     """Make a comparison that an absent number does not meet."""
-    return _test(field, f"({{}} is not None and {form})" if field.optional else form)
+    cost = SCORED_COST if field.name == "p_value" else 0
+    return _test(field, f"({{}} is not None and {form})" if field.optional else form, cost, says=says)
 
 
 def _exists(field: Field) -> Test:
     if field.many or field.kind is Kind.TEXT:
-        return Test(field, field.access, "bool({})")
-    return Test(field, field.access, "{} is not None")
+        return Test(field, field.access, "bool({})", says=f"{field.name} is there")
+    return Test(field, field.access, "{} is not None", says=f"{field.name} is there")
 
 
 def _mismatch(field: Field, value: SigmaType) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nigrani.service.metrics import MetricsSettings
 from nigrani.stream.kafka.settings import Topics
 
 
@@ -63,11 +64,23 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
-class Metrics:
+class Metrics(MetricsSettings):
     """The Prometheus endpoint."""
 
     listen: str = "127.0.0.1:9464"
-    """`address:port`. Other than loopback only on purpose: it has no TLS yet."""
+    """`address:port`. Elsewhere than on loopback with `tls`, its `ca` included."""
+
+
+@dataclass(frozen=True)
+class RuleFiles:
+    """When rule files that have changed are loaded."""
+
+    seconds: float = 5.0
+    """How often they are looked at; 0: only at SIGHUP."""
+
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0:
+            raise ValueError("rule_files.seconds must be at least 0")
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class DetectorConfig:
 
     rules: tuple[str, ...] = ()
     """Folders of rules beside the shipped ones."""
+    rule_files: RuleFiles = field(default_factory=RuleFiles)
     bus: Bus = field(default_factory=Bus)
     kafka: Topics = field(default_factory=Topics)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class Counters(Struct):
@@ -20,3 +20,5 @@ class Counters(Struct):
     late: int = 0
     ahead: int = 0
     unwatched: int = 0
+    held: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(Rule's id, why) → matches that did not alert: see `gate`."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 
 from detector.alert import Alert, Reason, alert_id
 from detector.baseline import Baseline, BaselineError
@@ -31,10 +31,11 @@ from detector.features import (
     window_matrix,
 )
 from detector.flows import add_evidence
+from detector.gate import Gate, Passed
 from detector.model import Ensemble, Floats
 from detector.response import RESPONSES, WEAK, leading
 from detector.risk import Risk
-from detector.rule import Extra, Hit
+from detector.rule import Extra, Hit, Known, Scored
 from detector.ruleset import RuleSet
 from detector.seen import Seen
 from detector.usual import Usual
@@ -74,6 +75,7 @@ class State(Struct):
     zones: dict[str, str]
     risk: dict[str, list[tuple[str, float]]]
     correlations: dict[str, CorrelationState]
+    passed: list[Passed] = field(default_factory=list)
 
 
 class Knowledge(NamedTuple):
@@ -148,12 +150,18 @@ class Engine:
         self._alerted: dict[str, float] = {}
         self._zones: dict[str, str] = {}
         self._risk = Risk()
+        self._gate = Gate(self.counters)
         self._pruned = 0.0
         self._told = frozenset(told)
 
     def learn(self, knowledge: Knowledge) -> None:
         """Judge by this baseline from now on."""
         self._knowledge = knowledge
+
+    def use(self, rules: RuleSet) -> None:
+        """Judge by these rules from now on; their correlations go on where the same ones were."""
+        rules.adopt(self.rules)
+        self.rules = rules
 
     def state(self) -> State:
         """What must be kept to go on later, as if there had been no break."""
@@ -165,6 +173,7 @@ class Engine:
             zones=self._zones,
             risk=self._risk.state(),
             correlations=self.rules.state(),
+            passed=self._gate.state(),
         )
 
     def resume(self, state: State) -> None:
@@ -178,6 +187,7 @@ class Engine:
         self._episodes, self._alerted, self._zones = state.episodes, state.alerted, state.zones
         self._risk.resume(state.risk, {rule.id: rule for rule in self.rules.rules})
         self.rules.resume(state.correlations)
+        self._gate.resume(state.passed)
 
     def _window(self, agent: str, start: int, device: str) -> Window:
         clock = self.windows.clocks.get(agent) or self.windows.clocks.get("")
@@ -196,13 +206,9 @@ class Engine:
         self.counters.events += 1
         when = event.timestamp.timestamp()
         window = self.windows.at(event.agent, event.host, when)
-        extra = NOTHING_NEW
-        new: tuple[str, ...] = ()
         knowledge = self._knowledge
-        if knowledge is not None:
-            new = knowledge.seen.new(event)
-            if new:
-                extra = Extra(new=new)
+        extra = self._known(event, knowledge) if knowledge is not None else NOTHING_NEW
+        new = extra.new
         if window is not None:
             window.add(event, new)
             if type(event) is NetworkFlow:
@@ -213,10 +219,19 @@ class Engine:
                     if len(self._batch) >= BATCH:
                         self._score()
         for hit in self.rules.match(event, extra):
-            self._rule(hit, window, event)
+            if not (hit.rule.held and self._gate.holds(hit, event)):
+                self._rule(hit, window, event)
         if self.windows.due(event.agent):
             self._score()
             self._close(self.windows.close(event.agent))
+
+    def _known(self, event: Event, knowledge: Knowledge) -> Known:
+        """What the baseline knows of an event: what is new and, of a flow record if some rule asks, how rare it is."""
+        new = knowledge.seen.new(event)
+        flows = knowledge.flows
+        if flows is not None and type(event) is NetworkFlow and NetworkFlow in self.rules.scored:
+            return Scored(new, lambda: float(flows.p(flows.score(flow_matrix([flow_row(event, new)])).evidence)[0]))
+        return Extra(new=new) if new else NOTHING_NEW
 
     def close(self) -> None:
         """The input is over: judge what is open."""
@@ -287,7 +302,9 @@ class Engine:
             self._weak(hit, event)
             return
         because = [hit.threshold] if hit.threshold else []
-        because += [in_words(field, value) for field, value in hit.because]
+        because += [in_words(name, value) for name, value in hit.because]
+        if hit.suppressed:
+            because.append(f"{hit.suppressed} more like it did not alert since the last one that did")
         reasons: list[Reason] = []
         knowledge = self._knowledge
         if knowledge is not None and window is not None and window.device == hit.host:
@@ -317,7 +334,8 @@ class Engine:
                 runbook=rule.runbook,
                 risk=rule.risk,
                 events=list(hit.event_ids),
-            )
+            ),
+            hit,
         )
         if told:
             if len(self._alerted) >= MAX_ALERTS:
@@ -379,10 +397,15 @@ class Engine:
             )
         return reasons, leading(shares)
 
-    def _raise(self, alert: Alert) -> bool:
-        """Send the alert on, unless its episode has been told; returns whether the episode is new."""
-        window = int(alert.when.timestamp()) // EPISODE
-        alert.id = alert_id(alert.kind, alert.device, window)
+    def _raise(self, alert: Alert, hit: Hit | None = None) -> bool:
+        """Send the alert on, unless its episode has been told; returns whether the episode is new.
+
+        An episode is a device's hour, or, of a rule that says what it is suppressed by, a story within its time.
+        """
+        suppress = hit.rule.suppress if hit else None
+        story = "\0".join(hit.story) if hit and suppress else alert.device
+        window = int(alert.when.timestamp()) // (suppress.seconds if suppress else EPISODE)
+        alert.id = alert_id(alert.kind, story, window)
         if alert.id in self._episodes:
             self.counters.repeated += 1
             return False

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from detector.alert import SEVERITY, Alert
 from detector.counters import Counters
 from detector.response import RESPONSES, WEAK
+from detector.rule_metrics import RuleMetrics
 from detector.ruleset import RuleSet
 from nigrani import __version__
 from nigrani.stream.events import DATASETS
@@ -78,8 +79,13 @@ class Metrics:
             "nigrani_baseline_learning", "1 while there is no baseline yet and rules alone alert.", registry=self.registry
         )
         self.rules = Gauge("nigrani_rules_loaded", "Rules in force.", registry=self.registry)
+        self._refusals = Counter(
+            "nigrani_rules_load_failures", "Rule files not loaded for their faults.", registry=self.registry
+        )
         Gauge("nigrani_build_info", "Version of nigrani.", ("version",), registry=self.registry).labels(__version__).set(1)
         self.registry.register(_Engine(counters))
+        self._rule_metrics = RuleMetrics(rules, counters)
+        self.registry.register(self._rule_metrics)
         self._moves = Counter(
             "nigrani_detector_partition_moves", "Partitions that came and went.", ("kind",), registry=self.registry
         )
@@ -96,15 +102,30 @@ class Metrics:
         for kind in KINDS:
             self._trouble.labels(kind)
         self._troubled = ""
-        self._kinds = {WEAK.slug: WEAK.slug, **{rule.id: rule.path.stem for rule in rules.rules}}
-        self.rules.set(len(rules.rules))
-        for rule in rules.rules:
-            self.alerts.labels("rule", rule.path.stem, rule.level)
+        self._kinds: dict[str, str] = {}
+        self._series: set[tuple[str, str]] = set()
+        self.use(rules)
         self.alerts.labels("rule", WEAK.slug, "medium")
         for response in RESPONSES:
             for severity in ("medium", "high"):
                 self.alerts.labels("anomaly", response.slug, severity)
         self._datasets = {kind: self.events.labels(name) for name, kind in DATASETS.items()}
+
+    def use(self, rules: RuleSet) -> None:
+        """Have the series of these rules: those that are new at 0, and none of rules that are no more."""
+        series = {(rule.path.stem, rule.level) for rule in rules.rules}
+        for kind, level in self._series - series:
+            self.alerts.remove("rule", kind, level)
+        for kind, level in series:
+            self.alerts.labels("rule", kind, level)
+        self._series = series
+        self._kinds = {WEAK.slug: WEAK.slug, **{rule.id: rule.path.stem for rule in rules.rules}}
+        self.rules.set(len(rules.in_force))
+        self._rule_metrics.use(rules)
+
+    def rules_refused(self) -> None:
+        """Count rule files that were not loaded."""
+        self._refusals.inc()
 
     def moved(self, kind: str, partitions: int) -> None:
         """Count a partition that was begun, ended or lost; `partitions` are left."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,6 +12,9 @@ LEVELS = ("informational", "low", "medium", "high", "critical")
 
 RISKS = {"informational": 5, "low": 20, "medium": 40, "high": 70, "critical": 90}
 """Risk of a rule that names none under `custom`."""
+
+STAGES = ("test", "shadow", "on")
+"""test: loaded and checked; shadow: also evaluated and counted; on: alerts too."""
 
 NEW_FACTS = frozenset(
     {
@@ -62,6 +65,15 @@ class RefusedError(ValueError):
         """Where in the document: keys and list positions from its top."""
 
 
+class Suppress(Struct, frozen=True):
+    """How often one story is told."""
+
+    by: tuple[str, ...]
+    """Fields whose values make it the same story."""
+    seconds: int
+    """For so long after an alert, matches of the same story are counted and do not alert."""
+
+
 class Rule(Struct, frozen=True, kw_only=True):
     """What a rule says about itself."""
 
@@ -91,6 +103,16 @@ class Rule(Struct, frozen=True, kw_only=True):
     unit: str = ""
     """What a correlation counts, for its threshold's sentence: `C-FIND requests`."""
     datasets: tuple[str, ...] = ()
+    owner: str = ""
+    stage: str = STAGES[-1]
+    expires: date | None = None
+    """The last day, UTC, on whose events the rule alerts."""
+    suppress: Suppress | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether something may keep a match from alerting."""
+        return self.stage != STAGES[-1] or self.expires is not None or self.suppress is not None
 
 
 class Extra(Struct, frozen=True):
@@ -102,6 +124,26 @@ class Extra(Struct, frozen=True):
     """Of the event's anomaly score, where a model scored it."""
 
 
+class Scored:
+    """An `Extra` whose p-value is worked out when a rule first asks for it."""
+
+    __slots__ = ("_score", "new")
+
+    def __init__(self, new: tuple[str, ...], score: Callable[[], float]) -> None:
+        self.new = new
+        self._score: Callable[[], float] | float = score
+
+    @property
+    def p_value(self) -> float:
+        """Of the event's anomaly score."""
+        if callable(self._score):
+            self._score = self._score()
+        return self._score
+
+
+Known = Extra | Scored
+
+
 class Hit(Struct, kw_only=True):
     """One match of one rule."""
 
@@ -111,10 +153,14 @@ class Hit(Struct, kw_only=True):
     """Time of the event that completed the match."""
     first: datetime
     """Start of what is counted, to the second; `when` for a rule of one event."""
-    count: int | None = None
+    count: int | float | None = None
     threshold: str = ""
     because: tuple[tuple[str, object], ...] = ()
     """The (field, value) pairs that the rule's positive tests matched on, of the last event."""
     event_ids: tuple[str, ...] = ()
     """The last ten at most."""
     group: tuple[tuple[str, str], ...] = ()
+    story: tuple[str, ...] = ()
+    """Values of the fields that the rule is suppressed by."""
+    suppressed: int = 0
+    """Matches of the same story that did not alert since the last alert of it."""

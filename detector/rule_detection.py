@@ -105,7 +105,7 @@ def _selection_refusals(conditions: Conditions, definition: object, keys: Keys) 
             yield from _selection_refusals(conditions, part, (*keys, number))
     elif definition in ({}, []):
         yield RefusedError("the selection is empty", "give it a field, or remove it", *keys)
-    else:
+    elif not conditions.keywords:
         yield RefusedError("a search without a field is not supported", KEYWORD_REMEDY, *keys)
 
 

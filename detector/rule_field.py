@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from functools import cache
 
@@ -24,7 +24,7 @@ from msgspec.inspect import (
     VarTupleType,
 )
 
-from detector.rule import Extra, RefusedError
+from detector.rule import Extra, Known, RefusedError
 from nigrani.stream.event import Event
 from nigrani.stream.events import DATASETS
 
@@ -75,7 +75,7 @@ class Field(msgspec.Struct, frozen=True):
         source = f"{self.owner}.{self.attribute}"
         return f"({source} or '')" if self.optional and self.kind is Kind.TEXT else source
 
-    def get(self, event: Event, extra: Extra) -> object:
+    def get(self, event: Event, extra: Known) -> object:
         """Its value."""
         return getattr(event if self.owner == "event" else extra, self.attribute)
 
@@ -92,7 +92,7 @@ def event_fields(event: type[Event]) -> dict[str, Field]:
     return found | _fields(Extra, "extra", {"new": "nigrani.new"})
 
 
-def field_named(name: str, known: dict[str, Field]) -> Field:
+def field_named(name: str, known: Mapping[str, Field]) -> Field:
     """Find a field. Raises RefusedError with the nearest name where there is none."""
     field = known.get(name)
     if field is not None:

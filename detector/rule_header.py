@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any, cast
 from uuid import UUID
 
-from detector.rule import LEVELS, RISKS, Fault, RefusedError, Rule
+from detector.rule import LEVELS, RISKS, STAGES, Fault, RefusedError, Rule
+from detector.rule_custom import custom_refusals, day, is_text, is_texts, suppress_of
 from detector.rule_field import PRODUCT, SERVICES, nearest
 from detector.rule_file import MAX_FAULTS, Document
 
@@ -17,7 +18,7 @@ STATUSES = ("unsupported", "deprecated", "experimental", "test", "stable")
 
 TEXTS = ("title", "id", "name", "status", "description", "author", "level", "license", "taxonomy")
 TEXT_LISTS = ("references", "falsepositives", "tags", "fields", "scope")
-MAPS = ("logsource", "detection", "correlation", "filter", "custom")
+MAPS = ("logsource", "detection", "correlation", "filter", "override", "custom")
 OTHERS = ("related", "date", "modified")
 KEYS = frozenset(TEXTS + TEXT_LISTS + MAPS + OTHERS)
 
@@ -30,9 +31,9 @@ TECHNIQUES = {
 """Tag namespace → how a technique is written in it; other words of a namespace are tactics."""
 
 
-def header_faults(document: Document) -> list[Fault]:
-    """Everything wrong with the keys of a rule, its detection aside."""
-    refusals = islice(_refusals(document.data), MAX_FAULTS)
+def header_faults(document: Document, *, foreign: bool = False) -> list[Fault]:
+    """Everything wrong with the keys of a rule, its detection aside; a foreign rule may have keys that we do not know."""
+    refusals = islice(_refusals(document.data, foreign=foreign), MAX_FAULTS)
     found = [document.fault(error.message, error.remedy, *error.keys) for error in refusals]
     return sorted(found)
 
@@ -75,12 +76,16 @@ def rule_of(document: Document, datasets: tuple[str, ...]) -> Rule:
         first_steps=tuple(custom.get("first_steps", ())),
         title_detail=custom.get("title_detail", ""),
         unit=custom.get("unit", ""),
+        owner=custom.get("owner", ""),
+        stage=custom.get("stage", STAGES[-1]),
+        expires=day(custom["expires"]) if "expires" in custom else None,
+        suppress=suppress_of(custom["suppress"]) if "suppress" in custom else None,
         datasets=datasets,
     )
 
 
-def _refusals(data: dict[str, Any]) -> Iterator[RefusedError]:
-    for key in data.keys() - KEYS:
+def _refusals(data: dict[str, Any], *, foreign: bool) -> Iterator[RefusedError]:
+    for key in () if foreign else data.keys() - KEYS:
         yield RefusedError(f"unknown key `{key}`", f"{nearest(key, KEYS)} Our own keys go under `custom`", key)
     for keys, fits, wanted, remedy in SHAPES:
         for key in data.keys() & set(keys):
@@ -90,7 +95,7 @@ def _refusals(data: dict[str, Any]) -> Iterator[RefusedError]:
         yield RefusedError("the rule has no title", "add `title:`")
     yield from _wrong_values(data)
     if isinstance(data.get("custom"), dict):
-        yield from _wrong_custom(data["custom"])
+        yield from custom_refusals(data["custom"])
 
 
 def _wrong_values(data: dict[str, Any]) -> Iterator[RefusedError]:
@@ -101,7 +106,7 @@ def _wrong_values(data: dict[str, Any]) -> Iterator[RefusedError]:
     for key, words in (("level", LEVELS), ("status", STATUSES)):
         if isinstance(data.get(key), str) and data[key] not in words:
             yield RefusedError(f"`{data[key]}` is no {key}", "use one of: " + ", ".join(words), key)
-    if _is_texts(data.get("tags")):
+    if is_texts(data.get("tags")):
         for number, tag in enumerate(data["tags"]):
             if not _is_tag(tag):
                 yield RefusedError(
@@ -109,49 +114,13 @@ def _wrong_values(data: dict[str, Any]) -> Iterator[RefusedError]:
                 )
 
 
-def _wrong_custom(custom: dict[str, Any]) -> Iterator[RefusedError]:
-    for key, value in custom.items():
-        if key not in CUSTOM:
-            yield RefusedError(f"unknown key `custom.{key}`", nearest(key, CUSTOM), "custom", key)
-            continue
-        fits, wanted = CUSTOM[key]
-        if not fits(value):
-            yield RefusedError(f"`custom.{key}` is not {wanted}", f"write {wanted}", "custom", key)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_risk(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
-
-
-def _is_runbook(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", value) is not None
-
-
 SHAPES: tuple[tuple[tuple[str, ...], Callable[[object], bool], str, str], ...] = (
-    (TEXTS, _is_text, "text", "write a text, in quotes if need be"),
-    (TEXT_LISTS, _is_texts, "a list of texts", "write one text a line, each after a dash"),
+    (TEXTS, is_text, "text", "write a text, in quotes if need be"),
+    (TEXT_LISTS, is_texts, "a list of texts", "write one text a line, each after a dash"),
     (MAPS, lambda value: isinstance(value, dict), "a map", "write its keys on lines of their own, indented"),
     (("date", "modified"), lambda value: isinstance(value, date | str), "a date", "write it as 2026-01-31"),
 )
 """Keys → whether a value fits, what does, and the remedy."""
-
-CUSTOM: dict[str, tuple[Callable[[object], bool], str]] = {
-    "risk": (_is_risk, "a whole number from 0 to 100"),
-    "runbook": (_is_runbook, "a runbook's name of small letters, digits and dashes"),
-    "first_steps": (_is_texts, "a list of sentences, in quotes where a colon is in them"),
-    "title_detail": (_is_text, "a text"),
-    "matrix": (_is_text, "a text"),
-    "unit": (_is_text, "a text"),
-}
-"""Keys of ours under `custom` → whether a value fits, and what does."""
 
 
 def _is_uuid(text: str) -> bool:

@@ -1,73 +1,67 @@
-"""From folders of rule files to compiled rules, with every fault of every file."""
+"""From folders of rule files to joined rules, with every fault of every file."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 from sigma.correlations import SigmaCorrelationRule
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaLogSource, SigmaRule
 
 from detector.condition import Conditions
-from detector.correlation import Correlation
-from detector.rule import Fault, RefusedError, Rule
-from detector.rule_correlation import correlation_refusals, counted_rules, never_silent, read_correlation
-from detector.rule_detection import (
-    PYSIGMA_ERRORS,
-    detection_refusals,
-    parse_condition,
-    pysigma_fault,
-    unused_selections,
-)
-from detector.rule_field import PRODUCT, fields, nearest
+from detector.rule import Fault, RefusedError
+from detector.rule_cases import Outcome, outcomes
+from detector.rule_correlation import correlation_refusals, counted_rules
+from detector.rule_custom import day
+from detector.rule_detection import PYSIGMA_ERRORS, detection_refusals, parse_condition, pysigma_fault
+from detector.rule_field import PRODUCT, fields
 from detector.rule_file import MAX_FAULTS, Document, documents, read_bytes, rule_files
+from detector.rule_foreign import ForeignConditions, Logsource, foreign_logsource
 from detector.rule_header import dataset_of, header_faults, rule_of
-from detector.rule_tree import Constants, Node
+from detector.rule_join import Draft, Join, Parsed, threshold, unknown_rule
+from detector.rule_override import overridden, override_refusals
+from detector.rule_tree import Constants
 
-Parsed = SigmaRule | SigmaCorrelationRule | SigmaFilter
-
-
-@dataclass(slots=True)
-class Draft:
-    """A document whose own parts are sound, not yet joined with the others."""
-
-    document: Document
-    rule: Rule
-    parsed: Parsed
-
-
-@dataclass(slots=True)
-class Entry:
-    """A compiled condition, what it says by itself, and what counts it."""
-
-    rule: Rule
-    condition: Node
-    alerts: bool = True
-    correlations: list[Correlation] = field(default_factory=list)
+MAX_FILES = 10_000
+"""Rule files, of all folders together."""
+KINDS = ("detection", "correlation", "filter", "override")
+SOON = 14
+"""Days before its last within which a rule is said to expire."""
 
 
 class Loader:
     """Reads rule files once; everything it found is in its attributes."""
 
-    def __init__(self, folders: Iterable[Path]) -> None:
+    def __init__(self, folders: Iterable[Path], *, today: date | None = None) -> None:
+        """today: filters and overrides that expired before it are not in force."""
+        self.today = today or datetime.now(UTC).date()
         self.constants = Constants()
-        self.entries: dict[str, list[Entry]] = {}
-        self.rules: list[Rule] = []
-        self.correlations: list[Correlation] = []
         self.faults: list[Fault] = []
         self.warnings: list[Fault] = []
-        self._counted: set[str] = set()
+        self.outcomes: list[tuple[Draft, Outcome]] = []
+        """What came of the rules' own tests."""
+        self.overrides: list[Document] = []
+        self.drafts: list[Draft] = []
+        self.counted: set[str] = set()
+        """Names of rules that alert only through what counts them."""
         self._conditions: dict[str, Conditions] = {}
         self._digest = hashlib.sha256()
         drafts = [draft for document in self._documents(folders) if (draft := self._draft(document))]
-        self._join(self._unique(drafts))
-        self.rules.sort(key=lambda rule: rule.path)
+        self.drafts = self._unique(drafts)
+        known = {name: draft for draft in self.drafts for name in draft.references}
+        self._test(known)
+        self._override(known)
+        self._filter(known)
+        self.join = Join(self.drafts, self.counted)
+        self.rules = sorted(self.join.rules, key=lambda rule: rule.path)
+        self.faults += self.join.faults
+        self.warnings += self.join.warnings
+        self._say_what_expires()
         self.faults.sort()
         self.warnings.sort()
 
@@ -77,10 +71,15 @@ class Loader:
         return self._digest.hexdigest()
 
     def _documents(self, folders: Iterable[Path]) -> Iterable[Document]:
+        left = MAX_FILES
         for folder in folders:
             if not folder.exists():
                 self.faults.append(Fault(folder, 0, "there is no such folder", "correct the path or create the folder"))
-            for path in rule_files(folder):
+            files = rule_files(folder)
+            if len(files) > left:
+                self.faults.append(Fault(folder, 0, f"there are over {MAX_FILES} rule files", "join some, separated by ---"))
+            for path in files[:left]:
+                left -= 1
                 try:
                     content = read_bytes(path)
                 except OSError as error:
@@ -93,16 +92,23 @@ class Loader:
                 yield from found
 
     def _draft(self, document: Document) -> Draft | None:
-        """Read the document's own parts; None where it has faults."""
-        self._counted |= counted_rules(document.data)
-        faults = header_faults(document)
-        kinds = [key for key in ("detection", "correlation", "filter") if key in document.data]
+        """Read the document's own parts; None where it has faults, or is no rule of its own."""
+        self.counted |= counted_rules(document.data)
+        faults = header_faults(document, foreign=_foreign(document) is not None)
+        kinds = [key for key in KINDS if key in document.data]
         if len(kinds) != 1:
-            faults.append(document.fault("a rule has one of detection, correlation and filter", "add it, or split with ---"))
+            message = "a rule has one of detection, correlation, filter and override"
+            faults.append(document.fault(message, "add it, or split with ---"))
         if faults:
             self.faults += faults
             return None
-        return self._correlation_draft(document) if kinds == ["correlation"] else self._rule_draft(document, kinds[0])
+        match kinds[0]:
+            case "correlation":
+                return self._correlation_draft(document)
+            case "override":
+                self._read_override(document)
+                return None
+        return self._rule_draft(document, kinds[0])
 
     def _correlation_draft(self, document: Document) -> Draft | None:
         correlation = cast("dict[str, Any]", document.data["correlation"])
@@ -114,21 +120,29 @@ class Loader:
     def _rule_draft(self, document: Document, key: str) -> Draft | None:
         """Read a rule or a filter, whose detection is under that key."""
         data = cast("dict[str, Any]", document.data)
+        foreign = _foreign(document)
         try:
-            dataset = dataset_of(data.get("logsource", {}))
+            dataset = foreign.dataset if foreign is not None else dataset_of(data.get("logsource", {}))
         except RefusedError as error:
             self._refuse(document, [error])
             return None
-        reads = self._reads(dataset)
+        reads = self._reads(dataset, foreign)
         refusals = list(islice(detection_refusals(reads, data[key], key), MAX_FAULTS))
         self._refuse(document, refusals)
         self.warnings += [document.fault(message, remedy, key) for message, remedy in dict.fromkeys(reads.warnings)]
         reads.warnings.clear()
         parsed = None if refusals else self._parse(document, SigmaRule if key == "detection" else SigmaFilter)
         if isinstance(parsed, SigmaRule | SigmaFilter):
-            parsed.logsource = SigmaLogSource(product=PRODUCT, service=data["logsource"]["service"])
-            return Draft(document, rule_of(document, (dataset,)), parsed)
+            if foreign is None:
+                parsed.logsource = SigmaLogSource(product=PRODUCT, service=data["logsource"]["service"])
+            return Draft(document, rule_of(document, (dataset,) if dataset else ()), parsed, reads)
         return None
+
+    def _read_override(self, document: Document) -> None:
+        refusals = list(override_refusals(cast("dict[str, Any]", document.data["override"])))
+        self._refuse(document, refusals)
+        if not refusals:
+            self.overrides.append(document)
 
     def _refuse(self, document: Document, refusals: Iterable[RefusedError]) -> None:
         self.faults += [document.fault(error.message, error.remedy, *error.keys) for error in refusals]
@@ -142,7 +156,10 @@ class Loader:
         self.faults += [pysigma_fault(document, error) for error in parsed.errors]
         return None if parsed.errors else parsed
 
-    def _reads(self, dataset: str) -> Conditions:
+    def _reads(self, dataset: str, foreign: Logsource | None) -> Conditions:
+        """How conditions on those events are read; a foreign rule's is its own, for it notes what can never hold."""
+        if foreign is not None:
+            return ForeignConditions(foreign, self.constants)
         if dataset not in self._conditions:
             self._conditions[dataset] = Conditions(fields(dataset), self.constants)
         return self._conditions[dataset]
@@ -164,88 +181,85 @@ class Loader:
                 kept.append(draft)
         return kept
 
-    def _join(self, drafts: list[Draft]) -> None:
-        """Put filters into their rules, rules into conditions, and these into the correlations that count them."""
-        targets = {ref: draft for draft in drafts for ref in _references(draft) if isinstance(draft.parsed, SigmaRule)}
-        for draft in drafts:
-            if isinstance(draft.parsed, SigmaFilter):
-                self._filter(draft, draft.parsed, targets)
-        entries: dict[str, Entry] = {}
-        for draft in drafts:
-            if isinstance(draft.parsed, SigmaRule):
-                entry = self._entry(draft, draft.parsed)
-                entries |= {ref: entry for ref in _references(draft) if entry}
-        for draft in drafts:
-            if isinstance(draft.parsed, SigmaCorrelationRule):
-                self._correlate(draft, draft.parsed, entries)
+    def _test(self, known: Mapping[str, Draft]) -> None:
+        """Run the rules' own tests, before a site's overrides and filters change what they match."""
+        for draft in self.drafts:
+            for outcome in outcomes(draft, known, self.constants):
+                self.outcomes.append((draft, outcome))
+                if outcome.fault:
+                    self._refuse(draft.document, [outcome.fault])
 
-    def _filter(self, draft: Draft, parsed: SigmaFilter, targets: dict[str, Draft]) -> None:
+    def _override(self, known: Mapping[str, Draft]) -> None:
+        """Put the site's overrides over the rules that they name."""
+        said: dict[tuple[str, str], Document] = {}
+        rules = {name: draft for name, draft in known.items() if not isinstance(draft.parsed, SigmaFilter)}
+        for document in self.overrides:
+            if self._lapsed(document):
+                continue
+            override = cast("dict[str, Any]", document.data["override"])
+            draft = rules.get(override["rule"])
+            if draft is None:
+                self._refuse(document, [unknown_rule(override["rule"], rules, "override", "rule")])
+                continue
+            for key in override.keys() - {"rule"}:
+                other = said.setdefault((draft.rule.id or draft.rule.name, key), document)
+                if other is not document:
+                    where = f"{other.path}:{other.line('override', key)}"
+                    message = f"`{key}` of that rule is overridden by {where} already"
+                    self._refuse(document, [RefusedError(message, "keep one of the two", "override", key)])
+            draft.rule = overridden(draft.rule, override)
+            if "suppress" in override:
+                draft.story, draft.written = ("override", "suppress", "by"), document
+            if "threshold" in override:
+                try:
+                    threshold(draft, override["threshold"])
+                except RefusedError as error:
+                    self._refuse(document, [error])
+
+    def _filter(self, known: Mapping[str, Draft]) -> None:
+        """Put filters into their rules."""
+        targets = {name: draft for name, draft in known.items() if isinstance(draft.parsed, SigmaRule)}
+        for draft in self.drafts:
+            if isinstance(draft.parsed, SigmaFilter) and not self._lapsed(draft.document):
+                self._apply(draft, draft.parsed, targets)
+
+    def _apply(self, draft: Draft, parsed: SigmaFilter, targets: Mapping[str, Draft]) -> None:
         try:
-            parse_condition(self._reads(draft.rule.datasets[0]), parsed.filter, "filter")
+            if draft.conditions is not None:
+                parse_condition(draft.conditions, parsed.filter, "filter")
         except RefusedError as error:
             self._refuse(draft.document, [error])
             return
         wanted = parsed.filter.rules
         for reference in () if isinstance(wanted, str) else wanted:
             target = targets.get(reference.reference)
-            if target is None or target.rule.datasets != draft.rule.datasets:
-                self._refuse(draft.document, [_unknown(reference.reference, targets, "filter")])
+            if target is None or not isinstance(target.parsed, SigmaRule) or target.parsed.logsource not in parsed.logsource:
+                self._refuse(draft.document, [unknown_rule(reference.reference, targets, "filter")])
         for rule in {id(target.parsed): target.parsed for target in targets.values()}.values():
             if isinstance(rule, SigmaRule):
                 parsed.apply_on_rule(rule)
 
-    def _entry(self, draft: Draft, parsed: SigmaRule) -> Entry | None:
-        reads = self._reads(draft.rule.datasets[0])
-        try:
-            entry = Entry(draft.rule, parse_condition(reads, parsed.detection))
-        except RefusedError as error:
-            self._refuse(draft.document, [error])
-            return None
-        reads.warnings.clear()
-        for name in unused_selections(parsed.detection):
-            self.warnings.append(
-                draft.document.fault(
-                    f"no condition uses `{name}`", "name it in the condition or remove it", "detection", name
-                )
-            )
-        entry.alerts = self._counted.isdisjoint(_references(draft))
-        if entry.alerts and not self._may_alert(draft):
-            return None
-        if entry.alerts:
-            self.rules.append(draft.rule)
-        self.entries.setdefault(draft.rule.datasets[0], []).append(entry)
-        return entry
+    def _lapsed(self, document: Document) -> bool:
+        """Whether a filter or override has expired; says so."""
+        custom = cast("dict[str, Any]", document.data.get("custom", {}))
+        if "expires" not in custom or day(custom["expires"]) >= self.today:
+            return False
+        message = f"expired on {custom['expires']}, and is no longer in force"
+        self.warnings.append(document.fault(message, "remove it, or give it a later day", "custom", "expires"))
+        return True
 
-    def _correlate(self, draft: Draft, parsed: SigmaCorrelationRule, entries: dict[str, Entry]) -> None:
-        references = [reference.reference for reference in parsed.rules or ()]
-        unknown = [_unknown(name, entries, "correlation", "rules") for name in references if name not in entries]
-        self._refuse(draft.document, unknown)
-        if not self._may_alert(draft) or unknown:
-            return
-        bases = {id(entry): entry for name in references for entry in [entries[name]]}.values()
-        datasets = tuple(dict.fromkeys(dataset for base in bases for dataset in base.rule.datasets))
-        rule = msgspec.structs.replace(draft.rule, datasets=datasets)
-        try:
-            correlation = read_correlation(parsed, rule, datasets)
-        except RefusedError as error:
-            self._refuse(draft.document, [error])
-            return
-        self.warnings += [draft.document.fault(*warning, "correlation", "condition") for warning in never_silent(parsed)]
-        self.rules.append(rule)
-        self.correlations.append(correlation)
-        for base in bases:
-            base.correlations.append(correlation)
-
-    def _may_alert(self, draft: Draft) -> bool:
-        """Return whether a rule that alerts has what an alert needs."""
-        missing = [key for key in ("id", "level") if key not in draft.document.data]
-        self.faults += [draft.document.fault(f"the rule has no {key}", f"add `{key}:`") for key in missing]
-        return not missing
+    def _say_what_expires(self) -> None:
+        """Warn of rules whose last day is near or over."""
+        for draft in self.drafts:
+            last = draft.rule.expires
+            if last is None or isinstance(draft.parsed, SigmaFilter) or (last - self.today).days > SOON:
+                continue
+            words = "the rule expired and no longer alerts" if last < self.today else "the rule soon expires"
+            message = f"{words}: its last day is {last}"
+            self.warnings.append(draft.document.fault(message, "review it, and give it a later day", "custom", "expires"))
 
 
-def _references(draft: Draft) -> set[str]:
-    return {name for name in (draft.rule.id, draft.rule.name) if name}
-
-
-def _unknown(name: str, known: Iterable[str], *keys: str) -> RefusedError:
-    return RefusedError(f"no sound rule of that service is called `{name}`", nearest(name, known), *keys)
+def _foreign(document: Document) -> Logsource | None:
+    """What the logsource of a rule for others' logs is of ours; None for our own, and where there is none."""
+    logsource = document.data.get("logsource")
+    return foreign_logsource(cast("dict[str, Any]", logsource)) if isinstance(logsource, dict) else None

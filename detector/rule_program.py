@@ -7,16 +7,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from detector.rule import Extra
-from detector.rule_tree import All, Any, Constants, Node, Not, Test, in_network
+from detector.rule import Known
+from detector.rule_tree import FALSE, All, Any, Constants, Node, Not, Test, in_network, in_words
 from nigrani.stream.event import Event
 
 Thing = TypeVar("Thing", str, Test)
 
 HOISTED_COST = 1
 """Dearer tests are never made before the cheap ones beside them have passed."""
+
+
+class Clause(NamedTuple):
+    """One part of a condition that must hold with the others, and whether it does."""
+
+    says: str
+    held: bool
+    values: tuple[tuple[str, object], ...]
+    """What the event has of the fields that it asks."""
+
+    def missed(self) -> str:
+        """In words, where it does not hold."""
+        there = ", ".join(f"{name} is {_shown(value)}" for name, value in self.values)
+        return f"wanted {self.says}" + (f", but {there}" if there else "")
 
 
 class Program:
@@ -31,15 +45,27 @@ class Program:
         source = f"{_Function(conditions).source()}\nchecks = (\n{checks})\n"
         exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 the source holds our own words only, see rule_tree.py
         self.source = source
-        self.match: Callable[[Event, Extra], tuple[int, ...]] = names["match"]  # type: ignore[assignment]
-        self._checks: dict[Test, Callable[[Event, Extra], object]] = dict(zip(tests, names["checks"], strict=True))  # type: ignore[call-overload]
+        self.match: Callable[[Event, Known], tuple[int, ...]] = names["match"]  # type: ignore[assignment]
+        self._checks: dict[Test, Callable[[Event, Known], object]] = dict(zip(tests, names["checks"], strict=True))  # type: ignore[call-overload]
 
-    def because(self, index: int, event: Event, extra: Extra) -> tuple[tuple[str, object], ...]:
+    def because(self, index: int, event: Event, extra: Known) -> tuple[tuple[str, object], ...]:
         """Return what the positive tests of a condition that holds have matched on: (field, value) pairs."""
         held = self._held(self._conditions[index], event, extra)
         return tuple({test.field.name: test.field.get(event, extra) for test in held}.items())
 
-    def _held(self, node: Node, event: Event, extra: Extra) -> list[Test]:
+    def clauses(self, index: int, event: Event, extra: Known) -> list[Clause]:
+        """Return the parts of a condition that must all hold, each with whether it does."""
+        found = []
+        for node in _parts(self._conditions[index]):
+            names = {test.field.name: test.field.get(event, extra) for test in _tests(node)}
+            found.append(Clause(in_words(node), self._holds(node, event, extra), tuple(names.items())))
+        return found
+
+    def reads(self, name: str) -> bool:
+        """Whether some condition asks that field."""
+        return any(test.field.name == name for test in self._checks)
+
+    def _held(self, node: Node, event: Event, extra: Known) -> list[Test]:
         match node:
             case Test():
                 return [node] if self._checks[node](event, extra) else []
@@ -47,7 +73,7 @@ class Program:
                 return [test for part in parts if self._holds(part, event, extra) for test in self._held(part, event, extra)]
         return []
 
-    def _holds(self, node: Node, event: Event, extra: Extra) -> bool:
+    def _holds(self, node: Node, event: Event, extra: Known) -> bool:
         match node:
             case Test():
                 return bool(self._checks[node](event, extra))
@@ -57,6 +83,12 @@ class Program:
                 return any(self._holds(part, event, extra) for part in parts)
             case Not(part):
                 return not self._holds(part, event, extra)
+        return False
+
+
+def asked(node: Node) -> Iterator[str]:
+    """Names of the fields that a condition asks."""
+    return (test.field.name for test in _tests(node))
 
 
 class _Function:
@@ -85,8 +117,9 @@ class _Function:
                 return f"(not {self._expression(part)})"
             case All(parts):
                 return "(" + " and ".join(map(self._expression, sorted(parts, key=_cost))) + ")"
-            case Any(parts):
+            case Any(parts) if node != FALSE:
                 return "(" + " or ".join(map(self._expression, sorted(parts, key=_cost))) + ")"
+        return "False"
 
     def _inline(self, test: Test) -> str:
         return f"({test.source(self._operands.get(test.operand, ''))})"
@@ -105,6 +138,22 @@ def _tests(node: Node) -> Iterator[Test]:
         case All(parts) | Any(parts):
             for part in parts:
                 yield from _tests(part)
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    """What must hold together, from the outside in."""
+    if isinstance(node, All):
+        for part in node.parts:
+            yield from _parts(part)
+    else:
+        yield node
+
+
+def _shown(value: object) -> str:
+    if value is None or value in ("", (), []):
+        return "absent"
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:80]
 
 
 def _cost(node: Node) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from dataclasses import field as part
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import re2
@@ -26,7 +27,9 @@ class Test:
     form: str
     """Source of the question, `{}` standing for the operand."""
     cost: int = 0
-    """0 a comparison, 1 a string method, 2 a loop over a list, 3 a pattern."""
+    """0 a comparison, 1 a string method, 2 a loop over a list, 3 a pattern, 4 a score."""
+    says: str = part(default="", compare=False)
+    """The question as its rule's author would read it."""
 
     def source(self, operand: str = "") -> str:
         """Source of the test, on the operand or on a name that holds it."""
@@ -54,7 +57,59 @@ class Not:
     part: Node
 
 
-Node = Test | All | Any | Not
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What no event of ours can tell: neither it nor its opposite is ever true."""
+
+    reason: str
+
+
+Node = Test | All | Any | Not | Unknown
+
+FALSE = Any(())
+"""What never holds."""
+
+
+def in_words(node: Node) -> str:
+    """A condition as a person reads it."""
+    match node:
+        case Test():
+            return node.says
+        case Not(inner):
+            return f"not ({in_words(inner)})"
+        case All(parts):
+            return " and ".join(f"({in_words(one)})" if isinstance(one, Any) else in_words(one) for one in parts)
+        case Any(parts):
+            return " or ".join(f"({in_words(one)})" if isinstance(one, All) else in_words(one) for one in parts) or "never"
+    return f"what our events do not tell ({node.reason})"
+
+
+def settled(node: Node, false: frozenset[Node] = frozenset()) -> Node | None:
+    """The condition under which a tree surely holds, free of the unknown; None where it never can.
+
+    false: parts that are known never to hold.
+    """
+    return _sure(node, false, wanted=True)
+
+
+def _sure(node: Node, false: frozenset[Node], *, wanted: bool) -> Node | None:
+    """The condition under which the node surely is what is wanted of it (Kleene's logic of the unknown)."""
+    if node in false:
+        node = FALSE
+    match node:
+        case Test():
+            return node if wanted else Not(node)
+        case Not(part):
+            return _sure(part, false, wanted=not wanted)
+        case All(parts) | Any(parts):
+            found = [_sure(part, false, wanted=wanted) for part in parts]
+            sure = tuple(part for part in found if part is not None and part != All(()))
+            if isinstance(node, All) is wanted:
+                return None if None in found else All(sure)
+            if All(()) in found:
+                return All(())
+            return Any(sure) if sure else None
+    return None
 
 
 class Constants:

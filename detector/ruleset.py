@@ -2,125 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
-from detector.correlation import Correlation, CorrelationState, Forgotten
-from detector.rule import Extra, Fault, Hit, Rule, RuleFaults
-from detector.rule_loader import Entry, Loader
-from detector.rule_program import Program
-from detector.rule_tree import Constants
-from nigrani.stream.event import Event
-from nigrani.stream.events import DATASETS
+from detector.correlation import CorrelationState, Forgotten
+from detector.matcher import NO_HITS, NOTHING_KNOWN, Matcher
+from detector.rule import STAGES, Fault, Rule, RuleFaults
+from detector.rule_join import Join
+from detector.rule_loader import Loader
 
-NOTHING_KNOWN = Extra()
-NO_HITS: tuple[Hit, ...] = ()
+__all__ = ["NOTHING_KNOWN", "NO_HITS", "RuleSet"]
 
 
 class RuleSet:
     """Compiled rules and the state of their correlations.
 
-    Not for use by several threads at once. State begins empty: after a reload each window fills anew.
+    Not for use by several threads at once.
     """
 
-    def __init__(self, loader: Loader) -> None:
-        self.rules: tuple[Rule, ...] = tuple(loader.rules)
-        """The rules that alert; the bases of correlations do not."""
+    def __init__(self, loader: Loader, join: Join | None = None) -> None:
+        """join: of some of the loader's rules, where not all of them are meant."""
+        join = join or loader.join
+        self.rules: tuple[Rule, ...] = tuple(sorted(join.rules, key=lambda rule: rule.path))
+        """The rules that alert, in whatever stage; the bases of correlations do not."""
         self.faults: tuple[Fault, ...] = tuple(loader.faults)
         """What was left out, where `skip_bad` allowed it."""
         self.warnings: tuple[Fault, ...] = tuple(loader.warnings)
+        self.today = loader.today
+        """By which it was judged what has expired."""
         self.fingerprint = loader.fingerprint
         """SHA-256 over the names and contents of the rule files."""
-        self._correlations: tuple[Correlation, ...] = tuple(loader.correlations)
-        self._programs = {
-            DATASETS[dataset]: _Dataset(entries, loader.constants) for dataset, entries in loader.entries.items()
-        }
+        self._matcher = Matcher(join, loader.constants)
+        self.match = self._matcher.match
+        """What the rules say of an event; correlations count it."""
+        self.scored = self._matcher.scored
+        """Kinds of event of which some rule asks the p-value."""
 
     @classmethod
-    def load(cls, *folders: Path, skip_bad: bool = False) -> RuleSet:
+    def load(cls, *folders: Path, skip_bad: bool = False, today: date | None = None) -> RuleSet:
         """Load the rules in all files of the folders. Raises RuleFaults with everything wrong in any of them.
 
-        skip_bad: leave out what is faulty and tell of it in `faults`.
+        skip_bad: leave out what is faulty and tell of it in `faults`. today: what expired before it is not in force.
         """
-        loader = Loader(folders)
+        loader = Loader(folders, today=today)
         if loader.faults and not skip_bad:
             raise RuleFaults(loader.faults)
         return cls(loader)
 
+    @property
+    def in_force(self) -> tuple[Rule, ...]:
+        """The rules that are evaluated: those in stage `test` are not."""
+        return tuple(rule for rule in self.rules if rule.stage != STAGES[0])
+
     def empty(self) -> RuleSet:
         """The same rules, with nothing counted yet; what was compiled is shared."""
         twin = copy(self)
-        twins = {id(correlation): correlation.empty() for correlation in self._correlations}
-        twin._correlations = tuple(twins.values())  # noqa: SLF001 - of its own kind
-        twin._programs = {kind: dataset.empty(twins) for kind, dataset in self._programs.items()}  # noqa: SLF001 - of its own kind
+        twin._matcher = self._matcher.empty()  # noqa: SLF001 - of its own kind
+        twin.match = twin._matcher.match  # noqa: SLF001 - as above
         return twin
 
     def state(self) -> dict[str, CorrelationState]:
         """What must be kept to go on later, by rule id."""
-        return {correlation.rule.id: correlation.state() for correlation in self._correlations if len(correlation)}
+        return {one.rule.id: one.state() for one in self._matcher.correlations if len(one)}
 
     def resume(self, state: Mapping[str, CorrelationState]) -> None:
         """Go on with what was kept; rules that are new or have changed begin empty. Raises ValueError."""
-        for correlation in self._correlations:
+        for correlation in self._matcher.correlations:
             kept = state.get(correlation.rule.id)
             if kept is not None:
                 correlation.resume(kept)
 
-    def match(self, event: Event, extra: Extra = NOTHING_KNOWN) -> Sequence[Hit]:
-        """Return what the rules say of an event; correlations count it."""
-        dataset = self._programs.get(type(event))
-        if dataset is None:
-            return NO_HITS
-        found = dataset.match(event, extra)
-        return dataset.hits(found, event, extra) if found else NO_HITS
+    def adopt(self, other: RuleSet) -> None:
+        """Go on with what the correlations of another set have counted, where they are the same; it counts no more."""
+        others = {one.rule.id: one for one in other._matcher.correlations}
+        for correlation in self._matcher.correlations:
+            before = others.get(correlation.rule.id)
+            if before is not None:
+                correlation.adopt(before)
 
     @property
     def evicted(self) -> dict[str, Forgotten]:
         """Rule id → what its correlation could not count within its bounds."""
-        return {correlation.rule.id: correlation.forgotten for correlation in self._correlations}
-
-
-class _Dataset:
-    """The rules of one dataset."""
-
-    __slots__ = ("_entries", "_program", "match")
-
-    def __init__(self, entries: list[Entry], constants: Constants) -> None:
-        self._entries = entries
-        self._program = Program([entry.condition for entry in entries], constants)
-        self.match = self._program.match
-
-    def empty(self, twins: Mapping[int, Correlation]) -> _Dataset:
-        """The same rules over other correlations, by the ids of those they stand for."""
-        twin = copy(self)
-        twin._entries = [  # noqa: SLF001 - of its own kind
-            replace(entry, correlations=[twins[id(correlation)] for correlation in entry.correlations])
-            for entry in self._entries
-        ]
-        return twin
-
-    def hits(self, found: tuple[int, ...], event: Event, extra: Extra) -> list[Hit]:
-        """Hits of the entries that matched, and of the correlations that they complete."""
-        hits = []
-        for index in found:
-            entry = self._entries[index]
-            if entry.alerts:
-                hits.append(self._hit(index, event, extra))
-            for correlation in entry.correlations:
-                hit = correlation.take(event)
-                if hit is not None:
-                    hit.because = self._program.because(index, event, extra)
-                    hits.append(hit)
-        return hits
-
-    def _hit(self, index: int, event: Event, extra: Extra) -> Hit:
-        return Hit(
-            rule=self._entries[index].rule,
-            host=event.host,
-            when=event.timestamp,
-            first=event.timestamp,
-            because=self._program.because(index, event, extra),
-            event_ids=(event.id,),
-        )
+        return {one.rule.id: one.forgotten for one in self._matcher.correlations}

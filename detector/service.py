@@ -24,7 +24,8 @@ from detector.counters import Counters
 from detector.engine import Engine, Knowledge
 from detector.learn import Lesson
 from detector.metrics import Metrics
-from detector.setup import load_knowledge, load_rules, save_baseline
+from detector.rule_watch import RuleWatch
+from detector.setup import load_knowledge, load_rules, rule_folders, save_baseline
 from detector.share import Share
 from nigrani.service.errors import Problem
 from nigrani.service.key import state_folder
@@ -78,6 +79,7 @@ class Service:
         self._since = 0.0
         self._unkept = False
         self._rules = load_rules(config.rules)
+        self._watch = RuleWatch(rule_folders(config.rules), self._rules, config.rule_files.seconds)
         self._knowledge: Knowledge | None = None
         if self.baseline_path.exists():
             self._knowledge = load_knowledge(self.baseline_path, config.baseline.trusted)
@@ -109,6 +111,14 @@ class Service:
         """The time that the slowest partition has reached, seconds since the epoch."""
         return min((share.engine.windows.now for share in self.shares.values()), default=0.0)
 
+    def watch_rules(self) -> None:
+        """Load rule files when they change, from now on."""
+        self._watch.start()
+
+    def load_rules(self) -> None:
+        """Load the rule files now; needs `watch_rules`."""
+        self._watch.ask()
+
     def begin(self, partition: int) -> int | None:
         """See `Owner`. Raises OSError where the checkpoint or the alerts told since cannot be read."""
         checkpoint = self._checkpoints.take(partition)
@@ -122,6 +132,8 @@ class Service:
                 share = self._share(partition, told)
             share.next = share.kept = checkpoint.next
         with self._lock:
+            if share.rules is not self._rules:  # others came into force meanwhile
+                share.use(self._rules)
             self.shares[partition] = share
         self.metrics.moved("begun", len(self.shares))
         return checkpoint.next if checkpoint else None
@@ -144,6 +156,7 @@ class Service:
 
     def step(self, timeout: float = 0.0) -> int:
         """Read what the bus has now; returns how many events that was."""
+        self._take_rules()
         deliveries = self._feed.poll(timeout)
         count = 0
         for delivery in deliveries:
@@ -168,21 +181,43 @@ class Service:
 
     def close(self) -> None:
         """Keep every state and leave: what is open stays open for the next start."""
+        self._watch.close()
         self._feed.close()
         self._publish()
         self._outbox.close()
         self._checkpoints.close()
 
+    def _take_rules(self) -> None:
+        """Put rules that were loaded aside into force; where they have faults, those in force stay."""
+        outcome = self._watch.taken()
+        if outcome is None:
+            return
+        if outcome.rules is None:
+            self.metrics.rules_refused()
+            for fault in outcome.faults:
+                log.error("rules are not loaded: %s", fault)
+            log.error("%d faults in rule files: the %d rules before stay", len(outcome.faults), len(self._rules.rules))
+            return
+        for warning in outcome.rules.warnings:
+            log.warning("rules: %s", warning)
+        with self._lock:
+            self._rules = outcome.rules
+            for share in self.shares.values():
+                share.use(outcome.rules)
+        self.metrics.use(outcome.rules)
+        log.info("%d rules loaded in %.2f s: %s", len(outcome.rules.rules), outcome.seconds, outcome.rules.fingerprint[:12])
+
     def _share(self, partition: int, told: Collection[str]) -> Share:
+        rules = self._rules
         engine = Engine(
-            self._rules.empty(),
+            rules.empty(),
             partial(self._alert, partition),
             self._knowledge,
             self._config.alerts.false_alarms_per_week,
             self.counters,
             told,
         )
-        return Share(partition, engine)
+        return Share(partition, engine, rules)
 
     def _take(self, delivery: Delivery) -> int:
         """Judge the events of a delivery, unless the partition was taken from us after it was polled."""

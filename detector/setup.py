@@ -24,13 +24,18 @@ if TYPE_CHECKING:
     from nigrani.stream.feed import Feed
 
 
+def rule_folders(folders: Sequence[str | Path] = ()) -> list[Path]:
+    """Where the shipped rules are, and the site's."""
+    return [data_folder("rules"), *map(Path, folders)]
+
+
 def load_rules(folders: Sequence[str | Path] = ()) -> RuleSet:
     """The shipped rules and the site's. Raises BadConfig with every fault of every file."""
     from detector.rule import RuleFaults  # noqa: PLC0415 - pySigma is loaded only where rules are
     from detector.ruleset import RuleSet  # noqa: PLC0415 - as above
 
     try:
-        return RuleSet.load(data_folder("rules"), *map(Path, folders))
+        return RuleSet.load(*rule_folders(folders))
     except RuleFaults as error:
         raise BadConfig(
             [Fault(str(fault.path), fault.line, fault.message, fault.remedy) for fault in error.faults]

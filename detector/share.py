@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from detector.engine import Engine, State
+from detector.ruleset import RuleSet
 from nigrani.stream.event import Event
 
 VERSION = 1
@@ -38,15 +39,22 @@ _decoder = msgspec.msgpack.Decoder(Kept)
 class Share:
     """The state of one partition."""
 
-    def __init__(self, partition: int, engine: Engine) -> None:
+    def __init__(self, partition: int, engine: Engine, rules: RuleSet) -> None:
+        """rules: that the engine has, with nothing counted."""
         self.partition = partition
         self.engine = engine
+        self.rules = rules
         self.next: int | None = None
         """Offset up to which the state stands; None until the first events."""
         self.kept: int | None = None
         """What `next` was when the state was last kept."""
         self.kept_at = time.monotonic()
         self._marks: dict[str, int] = {}
+
+    def use(self, rules: RuleSet) -> None:
+        """Judge by these rules from now on."""
+        self.rules = rules
+        self.engine.use(rules.empty())
 
     def repeated(self, event: Event) -> bool:
         """Whether the event was here before; if not, it is noted."""

@@ -34,6 +34,8 @@ def in_words(field: str, value: object) -> str:
     """One test that a rule matched on."""
     if field == "nigrani.new" and isinstance(value, tuple):
         return "never seen before: " + ", ".join(NEW.get(kind, str(kind)) for kind in value)
+    if field == "p_value":
+        return f"{field} = {value:.2g}"
     if isinstance(value, list | tuple):
         return f"{field} = {', '.join(map(str, value))}"
     return f"{field} = {value}"

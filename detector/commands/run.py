@@ -1,4 +1,7 @@
-"""Run the detector: events from the bus in, alerts and Prometheus metrics out, until it is told to stop."""
+"""Run the detector: events from the bus in, alerts and Prometheus metrics out, until it is told to stop.
+
+Rule files that change, or SIGHUP, have the rules loaded anew; where they have faults, the rules before stay in force.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from detector.setup import make_service
 from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.endpoint import Endpoint
+from nigrani.service.hangup import Hangup
 from nigrani.service.notify import notify
 from nigrani.service.stop import Stop
 
@@ -26,10 +30,14 @@ def run(options: argparse.Namespace) -> int:
     log.start(verbose=options.verbose)
     config = load(DetectorConfig, options.config, options.set)
     service = make_service(config)
-    endpoint = Endpoint(service.metrics.registry, config.metrics.listen)
+    endpoint = Endpoint(service.metrics.registry, config.metrics)
     stop = Stop()
+    hangup = Hangup()
+    service.watch_rules()
     notify("READY=1")
     while not stop.asked:
+        if hangup.taken():
+            service.load_rules()
         service.step(timeout=0.5)
         notify("WATCHDOG=1")
     notify("STOPPING=1")

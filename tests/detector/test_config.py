@@ -45,6 +45,7 @@ BAD = [
     ("baseline: {learn: 5}", "baseline.learn"),
     ("alert: {path: x}", "did you mean alerts"),
     ("rules: /etc/nigrani/rules", "rules"),
+    ("rule_files: {seconds: -1}", "rule_files.seconds must be at least 0"),
 ]
 
 

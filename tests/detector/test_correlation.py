@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from detector import correlation
 from detector.correlation import LATE_RUN, MAX_ENTRIES, MAX_GROUPS, Correlation, Reading, reader
+from detector.correlation_kind import Plan
 from detector.rule import Hit, Rule
 from nigrani.stream.events.flow import NetworkFlow
 
@@ -41,7 +42,8 @@ def counting(
     value: tuple[str, ...] = (),
 ) -> Correlation:
     names = tuple({"host": "host.id", "destination_port": "destination.port"}[part] for part in group)
-    return Correlation(RULE, kind, names, timespan, (op, limit), {NetworkFlow: Reading(reader(group), reader(value))})
+    plan = Plan(kind, names, timespan, op, limit)
+    return Correlation(RULE, plan, [{NetworkFlow: Reading(reader(group), reader(value))}])
 
 
 def ports(op: str = "gt", limit: int = 3, timespan: int = 60) -> Correlation:
@@ -191,6 +193,7 @@ class TestValueCount:
         ("eq", "exactly", [2]),
         ("lt", "fewer than", [1]),
         ("lte", "at most", [1]),
+        ("neq", "other than", [1]),
     ],
 )
 def test_comparisons(op: str, words: str, counts: list[int]) -> None:
@@ -204,6 +207,34 @@ def test_comparisons(op: str, words: str, counts: list[int]) -> None:
 )
 def test_timespans_read_well(timespan: int, words: str) -> None:
     assert f"within {words} " in hits(counting(limit=0, timespan=timespan), [flow(0)])[0].threshold
+
+
+class TestKeeping:
+    def test_state_goes_on_where_it_was(self) -> None:
+        first, second = counting(), counting()
+        hits(first, [flow(n) for n in range(3)])
+        assert second.resume(first.state())
+        assert [hit.count for hit in hits(second, [flow(3)])] == [4]
+
+    def test_state_of_another_definition_is_of_no_use(self) -> None:
+        first, second = counting(limit=3), counting(limit=4)
+        hits(first, [flow(n) for n in range(3)])
+        assert not second.resume(first.state())
+        assert len(second) == 0
+
+    def test_a_changed_basis_is_another_definition(self) -> None:
+        first = Correlation(RULE, Plan("event_count", (), 60, basis="a"), [{NetworkFlow: Reading(reader(()), reader(()))}])
+        second = Correlation(RULE, Plan("event_count", (), 60, basis="b"), [{NetworkFlow: Reading(reader(()), reader(()))}])
+        hits(first, [flow(0)])
+        assert not second.resume(first.state())
+
+    def test_what_is_adopted_goes_on(self) -> None:
+        first, second, third = counting(), counting(), counting(limit=9)
+        hits(first, [flow(n) for n in range(3)])
+        second.adopt(first)
+        third.adopt(first)
+        assert (len(second), second.entries, len(third)) == (1, 3, 0)
+        assert hits(second, [flow(3)])
 
 
 class TestBounds:

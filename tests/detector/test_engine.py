@@ -22,6 +22,7 @@ from detector.ruleset import RuleSet
 from detector.setup import load_rules
 from detector.windows import LATENESS
 from nigrani.stream.codec import decode
+from tests.detector.rule_files import counting, identity, load, rule
 
 if TYPE_CHECKING:
     from detector.engine import Knowledge
@@ -133,6 +134,100 @@ class TestRules:
         engine = Engine(RuleSet.load(tmp_path), alerts.append)
         engine.feed(make.dns(question_type="A"))
         assert (alerts, engine.counters.quiet_hits) == ([], 1)
+
+
+def site(folder: Path, *documents: dict[str, object]) -> RuleSet:
+    return RuleSet(load(folder, *documents))
+
+
+class TestHeldBack:
+    def test_a_suppressed_match_neither_alerts_nor_repeats(self, make: Maker, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        custom = {"suppress": {"by": ["dicom.calling_ae"], "for": "10m"}}
+        engine = Engine(site(tmp_path, rule(custom=custom)), alerts.append)
+        for at, title in ((0, "CT"), (60, "CT"), (120, "MR"), (600, "CT"), (660, "CT")):
+            engine.feed(make.dicom("c-find", at, f"ip:{at}", calling_ae=title))
+        assert [(alert.device, alert.when.minute) for alert in alerts] == [("ip:0", 0), ("ip:120", 2), ("ip:600", 10)]
+        assert alerts[2].because == ["event.action = c-find", "1 more like it did not alert since the last one that did"]
+        assert len({alert.id for alert in alerts}) == 3
+        assert engine.counters.repeated == 0
+        assert engine.counters.held == {(identity("query"), "suppressed"): 2}
+
+    def test_a_replay_gives_the_same_ids(self, make: Maker, tmp_path: Path) -> None:
+        custom = {"suppress": {"by": ["host.id"], "for": "30m"}}
+        events = [make.dicom("c-find", at) for at in range(0, 7200, 300)]
+        found = []
+        for _ in range(2):
+            alerts: list[Alert] = []
+            engine = Engine(site(tmp_path, rule(custom=custom)), alerts.append)
+            for event in events:
+                engine.feed(event)
+            found.append([alert.id for alert in alerts])
+        assert found[0] == found[1]
+        assert len(found[0]) == 4
+
+    def test_shadow_and_expired_rules_lay_no_risk_either(self, make: Maker, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        shadow = rule("shadow", level="low", custom={"stage": "shadow", "risk": 100})
+        expired = rule("old", level="low", custom={"expires": "2026-03-01", "risk": 100})
+        engine = Engine(site(tmp_path, shadow, expired), alerts.append)
+        engine.feed(make.dicom("c-find"))
+        assert not alerts
+        assert engine.counters.held == {(identity("shadow"), "shadow"): 1, (identity("old"), "expired"): 1}
+        assert engine.counters.quiet_hits == 0
+
+    def test_kept_state_suppresses_on(self, make: Maker, tmp_path: Path) -> None:
+        custom = {"suppress": {"by": ["host.id"], "for": "1d"}}
+        first, second = (Engine(site(tmp_path, rule(custom=custom)), lambda alert: None) for _ in range(2))
+        first.feed(make.dicom("c-find"))
+        second.resume(msgspec.msgpack.decode(msgspec.msgpack.encode(first.state()), type=module.State))
+        second.feed(make.dicom("c-find", 3700))
+        assert second.counters.held == {(identity("query"), "suppressed"): 1}
+
+    def test_a_state_of_before_there_were_stories_is_taken(self) -> None:
+        kept = msgspec.to_builtins(Watch().engine.state())
+        del kept["passed"]
+        Watch().engine.resume(msgspec.convert(kept, module.State))
+
+
+class TestOtherRules:
+    def test_counts_of_the_same_rules_go_on(self, make: Maker, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        base, burst = rule(id=None, level=None), counting()
+        engine = Engine(site(tmp_path, base, burst), alerts.append)
+        for at in range(2):
+            engine.feed(make.dicom("c-find", at))
+        engine.use(site(tmp_path, base, burst, rule("other", detection={"s": {"event.action": "x"}, "condition": "s"})))
+        engine.feed(make.dicom("c-find", 2))
+        assert [alert.title for alert in alerts] == ["Title of burst"]
+
+    def test_a_changed_rule_begins_anew(self, make: Maker, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        base = rule(id=None, level=None)
+        engine = Engine(site(tmp_path, base, counting()), alerts.append)
+        for at in range(2):
+            engine.feed(make.dicom("c-find", at))
+        narrow = {"sel": {"event.action": "c-find", "dicom.calling_ae": "WS"}, "condition": "sel"}
+        engine.use(site(tmp_path, rule(id=None, level=None, detection=narrow), counting()))
+        for at in (2, 3):
+            engine.feed(make.dicom("c-find", at))
+        assert not alerts
+        engine.feed(make.dicom("c-find", 4))
+        assert len(alerts) == 1
+
+
+def test_a_flow_is_scored_where_a_rule_asks_how_rare_it_is(make: Maker, learnt: Learnt, tmp_path: Path) -> None:
+    rare = {"sel": {"p_value|lte": 0.05, "nigrani.destination.zone": "internet"}, "condition": "sel"}
+    alerts: list[Alert] = []
+    rules = site(tmp_path, rule(logsource={"service": "flow"}, detection=rare))
+    engine = Engine(rules, alerts.append, learnt.knowledge)
+    engine.feed(theft(make, learnt.end))
+    engine.feed(make.flow(learnt.end, "ip:ws2", destination="ip:server0"))
+    assert [alert.device for alert in alerts if alert.source == "rule"] == ["ip:ws1"]
+    assert alerts[0].because[0].startswith("p_value = ")
+    assert len(alerts[0].because[0]) < 20
+    unscored = Engine(rules, pytest.fail)
+    unscored.feed(theft(make, learnt.end))
 
 
 class TestWithoutKnowledge:

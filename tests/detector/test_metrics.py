@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,17 +15,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from detector.alert import SEVERITY, Alert
 from detector.engine import Engine
+from detector.gate import REASONS
 from detector.metrics import MOVES, Metrics
 from detector.response import RESPONSES, WEAK
+from detector.rule import STAGES
+from detector.rule_metrics import FORGOTTEN
+from detector.ruleset import RuleSet
 from detector.setup import load_rules
 from nigrani import __version__
 from nigrani.stream.events import DATASETS
 from nigrani.stream.kafka.fault import KINDS
+from tests.detector.rule_files import load, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from detector.ruleset import RuleSet
     from tests.detector.conftest import Learnt, Maker
 
 RULES = load_rules()
@@ -77,7 +82,9 @@ def test_every_alert_that_can_be_exists_at_0(metrics: Metrics) -> None:
 def test_every_dataset_and_counter_exists_at_0(metrics: Metrics) -> None:
     found = series(metrics)
     assert {name for label, name in label_values(found) if label == "dataset"} == set(DATASETS)
-    constant = {"nigrani_rules_loaded": len(RULES.rules), "nigrani_build_info": 1}
+    constant = {"nigrani_rules_loaded": len(RULES.rules), "nigrani_build_info": 1, "nigrani_rules_info": 1}
+    assert found.pop(("nigrani_rules_loaded_timestamp_seconds", ()))
+    assert found.pop(("nigrani_rules_stage", (("stage", "on"),))) == len(RULES.rules)
     assert {name: value for (name, _), value in found.items() if value} == constant
     for name in ("flows_scored", "windows_judged", "merged", "repeated", "late_events", "ahead_events", "unwatched_events"):
         assert found[f"nigrani_detector_{name}_total", ()] == 0
@@ -138,6 +145,10 @@ def test_no_label_is_outside_its_list(metrics: Metrics) -> None:
         "result": {"kept", "failed"},
         "severity": {*SEVERITY, "other"},
         "version": {__version__},
+        "fingerprint": {RULES.fingerprint[:12]},
+        "stage": set(STAGES),
+        "reason": set(REASONS),
+        "what": set(FORGOTTEN),
     }
     for label, value in label_values(series(metrics)):
         assert value in known[label]
@@ -163,3 +174,22 @@ def test_promtool_finds_no_fault(metrics: Metrics, rules: RuleSet) -> None:
     exposition = generate_latest(metrics.registry)
     checked = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout.decode() + checked.stderr.decode()) == (0, "")
+
+
+def test_rules_that_come_have_series_at_0_and_those_that_go_have_none(metrics: Metrics, tmp_path: Path) -> None:
+    metrics.alert(alert("rule", RULES.rules[0].id, "x", RULES.rules[0].level))
+    (tmp_path / "site").mkdir()
+    rules = RuleSet(load(tmp_path / "site", rule(level="high")))
+    metrics.use(rules)
+    found = alerts_of(series(metrics))
+    assert {kind for kind, _, source in found if source == "rule"} == {"rules", WEAK.slug}
+    assert found["rules", "high", "rule"] == 0
+    assert series(metrics)["nigrani_rules_loaded", ()] == 1
+    metrics.alert(alert("rule", rules.rules[0].id, "rules", "high"))
+    assert alerts_of(series(metrics))["rules", "high", "rule"] == 1
+
+
+def test_refused_rules_are_counted(metrics: Metrics) -> None:
+    assert series(metrics)["nigrani_rules_load_failures_total", ()] == 0
+    metrics.rules_refused()
+    assert series(metrics)["nigrani_rules_load_failures_total", ()] == 1

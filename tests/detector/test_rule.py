@@ -1,8 +1,11 @@
 """Faults read like a compiler's, and sort by place."""
 
+from datetime import date
 from pathlib import Path
 
-from detector.rule import LEVELS, RISKS, Fault, RefusedError, RuleFaults
+import msgspec
+
+from detector.rule import LEVELS, RISKS, Fault, RefusedError, Rule, RuleFaults, Scored, Suppress
 
 
 def test_a_fault_says_where_what_and_the_remedy() -> None:
@@ -28,3 +31,22 @@ def test_a_refusal_carries_its_place() -> None:
 
 def test_every_level_has_a_risk() -> None:
     assert set(RISKS) == set(LEVELS)
+
+
+def test_a_score_is_worked_out_when_it_is_first_asked_for() -> None:
+    asked: list[int] = []
+
+    def score() -> float:
+        asked.append(1)
+        return 0.5
+
+    known = Scored(("peer",), score)
+    assert (known.new, asked) == (("peer",), [])
+    assert (known.p_value, known.p_value, asked) == (0.5, 0.5, [1])
+
+
+def test_what_may_hold_a_rule_back() -> None:
+    plain = Rule(id="r", title="t", path=Path("x.yml"))
+    assert not plain.held
+    for change in ({"stage": "shadow"}, {"expires": date(2026, 1, 1)}, {"suppress": Suppress(("host.id",), 60)}):
+        assert msgspec.structs.replace(plain, **change).held

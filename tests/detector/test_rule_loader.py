@@ -1,7 +1,13 @@
 """Documents joined across files: references, filters, ids; with every fault of every file at once."""
 
+from __future__ import annotations
+
+import os
+import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -9,7 +15,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from detector import rule_loader
 from detector.rule_loader import Loader
+from detector.ruleset import RuleSet
+
+if TYPE_CHECKING:
+    from tests.detector.conftest import Maker
 
 Load = Callable[..., Loader]
 
@@ -97,7 +108,7 @@ def test_a_base_keeps_silent_though_its_correlation_is_faulty(load: Load) -> Non
         ([rule(id="")], ["0.yml:1: the rule has no id"]),
         ([rule(level="")], ["0.yml:1: the rule has no level"]),
         ([correlation(id="")], ["0.yml:5: no sound rule", "0.yml:1: the rule has no id"]),
-        ([rule(detection="")], ["0.yml:1: a rule has one of detection, correlation and filter"]),
+        ([rule(detection="")], ["0.yml:1: a rule has one of detection, correlation, filter and override"]),
         ([rule(logsource="")], ["0.yml:1: unknown service `None`"]),
         ([rule(date="date: today")], ["0.yml:6: Rule date 'today' is invalid"]),
         ([rule(related="related: x")], ["0.yml:6: Sigma rule related must be a list"]),
@@ -211,3 +222,107 @@ def test_any_document_is_a_rule_or_faults(tmp_path: Path, document: dict[str, ob
     (tmp_path / "x.yml").write_text(yaml.dump(mixed, Dumper=Plain))
     loader = Loader([tmp_path])
     assert bool(loader.faults) or bool(loader.rules) or bool(loader.entries) or "filter" in mixed
+
+
+class TestHostile:
+    """Whatever a file holds, it is refused soon, at its line, and the others are read."""
+
+    BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{name}: &{name} [{', '.join([f'*{chr(ord(name) - 1)}'] * 9)}]\n" for name in "bcdefghij"
+    )
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("title: " + "x" * (1 << 20), "the file is larger than 262144 bytes"),
+            (rule(description="description: " + "x" * (1 << 20)), "the file is larger than 262144 bytes"),
+            (BOMB, "YAML anchors and aliases are not allowed in a rule"),
+            (rule(custom="custom: {tests: &t [*t]}"), "YAML anchors and aliases are not allowed in a rule"),
+            (rule(fields="fields: &f [a]"), "YAML anchors and aliases are not allowed in a rule"),
+            ("a: " + "[" * 100_000, "lists and maps nest deeper than 24"),
+            (
+                rule(custom="custom: !!python/object:os.system {}"),
+                "YAML tag tag:yaml.org,2002:python/object:os.system is not",
+            ),
+            (
+                rule(detection="detection: {s: {dicom.calling_ae|re: '(a{1000}){1000}'}, condition: s}"),
+                "RE2 refuses the pattern",
+            ),
+            (rule(detection="detection: {s: {dicom.calling_ae|re: '(a)\\1'}, condition: s}"), "RE2 refuses the pattern"),
+            (rule(detection="detection: {s: {dicom.caling_ae: x}, condition: s}"), "unknown field `dicom.caling_ae`"),
+            (
+                rule(detection="detection: {s: {event.action: x}, condition: " + "not " * 500 + "s}"),
+                "the condition is longer",
+            ),
+            (
+                correlation(correlation=CORRELATION.replace("base", "self"), name="name: self"),
+                "correlations count each other in",
+            ),
+        ],
+        ids=[
+            "a long title",
+            "a long description",
+            "a bomb",
+            "an alias of itself",
+            "an anchor",
+            "deep lists",
+            "a tag",
+            "repetitions",
+            "a back-reference",
+            "a field",
+            "a long condition",
+            "a circle",
+        ],
+    )
+    def test_it_is_refused_and_the_others_are_read(self, load: Load, text: str, said: str) -> None:
+        began = time.process_time()
+        loader = load(text, rule(title="title: good"))
+        assert time.process_time() - began < 2
+        assert loader.faults
+        assert loader.faults[0].path.name == "0.yml"
+        assert loader.faults[0].message.startswith(said)
+        assert [found.title for found in loader.rules] == ["good"]
+
+    def test_the_nearest_name_is_the_remedy(self, load: Load) -> None:
+        loader = load(rule(detection="detection: {s: {dicom.caling_ae: x}, condition: s}"))
+        assert loader.faults[0].remedy == "did you mean `dicom.calling_ae`?"
+
+    def test_a_pattern_of_death_runs_in_no_time(self, make: Maker, load: Load) -> None:
+        loader = load(rule(detection="detection: {s: {dicom.calling_ae|re: '^(a+)+$'}, condition: s}"))
+        rules = RuleSet(loader)
+        event = make.dicom("c-find", calling_ae="a" * 60 + "!")
+        began = time.process_time()
+        assert not any(rules.match(event) for _ in range(1000))
+        assert time.process_time() - began < 1
+
+    def test_files_are_bounded(self, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rule_loader, "MAX_FILES", 2)
+        loader = load(rule(), rule(), rule())
+        assert told(loader)[0].endswith("there are over 2 rule files")
+        assert len(loader.rules) == 2
+
+    def test_a_file_that_goes_away_while_others_are_read(self, load: Load, tmp_path: Path) -> None:
+        (tmp_path / "0gone.yml").symlink_to(tmp_path / "nowhere.yml")
+        (tmp_path / "0loop.yml").symlink_to(tmp_path / "0loop.yml")
+        os.mkfifo(tmp_path / "0pipe.yml")
+        assert len(load(rule()).rules) == 1
+
+
+def test_rules_that_expire_say_so(load: Load, tmp_path: Path) -> None:
+    custom = "custom: {expires: 2026-03-10}"
+    load(rule(custom=custom))
+    for today, said in (
+        (date(2026, 2, 1), []),
+        (date(2026, 3, 1), ["the rule soon expires"]),
+        (date(2026, 3, 11), ["the rule expired"]),
+    ):
+        warnings = [warning.message for warning in Loader([tmp_path], today=today).warnings]
+        assert len(warnings) == len(said)
+        assert all(warning.startswith(words) for warning, words in zip(warnings, said, strict=True))
+
+
+def test_an_expired_filter_is_not_in_force(make: Maker, load: Load, tmp_path: Path) -> None:
+    load(rule(name="name: base"), suppression(custom="custom: {expires: 2026-03-10}"))
+    event = make.dicom("c-find", calling_ae="CT1")
+    assert not RuleSet(Loader([tmp_path], today=date(2026, 3, 10))).match(event)
+    assert RuleSet(Loader([tmp_path], today=date(2026, 3, 11))).match(event)

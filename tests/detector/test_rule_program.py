@@ -168,3 +168,27 @@ def test_the_function_has_no_builtins_to_call() -> None:
     assert compiled.match.__globals__["__builtins__"] == {}
     assert not set(compiled.match.__globals__) & {"eval", "exec", "open", "__import__"}
     assert compiled.match.__builtins__ is not vars(builtins)
+
+
+def test_clauses_tell_which_failed_and_what_there_was() -> None:
+    one = program(
+        {
+            "a": {"event.action": "c-find", "dicom.contexts|gt": 3},
+            "b": {"dicom.calling_ae": "CT1"},
+            "condition": "a and not b",
+        }
+    )
+    clauses = one.clauses(0, association(contexts=2, calling_ae="CT1"), Extra())
+    assert [(clause.says, clause.held) for clause in clauses] == [
+        ("event.action = c-find", True),
+        ("dicom.contexts > 3", False),
+        ("not (dicom.calling_ae = ct1)", False),
+    ]
+    assert clauses[1].missed() == "wanted dicom.contexts > 3, but dicom.contexts is 2"
+    assert one.clauses(0, association(), Extra())[2].held
+
+
+def test_what_a_program_reads() -> None:
+    one = program({"a": {"p_value|lt": 0.1}, "condition": "a"})
+    assert one.reads("p_value")
+    assert not one.reads("event.action")

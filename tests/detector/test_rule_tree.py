@@ -51,3 +51,46 @@ def test_networks() -> None:
     assert in_network("10.0.0.1", ip_network("10.0.0.0/8"))
     assert not in_network("2001:db8::1", ip_network("10.0.0.0/8"))
     assert not in_network("ip:abc", ip_network("10.0.0.0/8"))
+
+
+def ask(number: int) -> rule_tree.Test:
+    return rule_tree.Test(FIELD, "event.contexts", f"{{}} == k{number}", says=f"t{number}")
+
+
+A, B = ask(0), ask(1)
+DARK = rule_tree.Unknown("nobody says")
+ALWAYS = rule_tree.All(())
+
+
+@pytest.mark.parametrize(
+    ("node", "sure"),
+    [
+        (A, A),
+        (DARK, None),
+        (rule_tree.Not(DARK), None),
+        (rule_tree.All((A, DARK)), None),
+        (rule_tree.Not(rule_tree.All((A, DARK))), rule_tree.Any((rule_tree.Not(A),))),
+        (rule_tree.Any((A, DARK)), rule_tree.Any((A,))),
+        (rule_tree.Not(rule_tree.Any((A, DARK))), None),
+        (rule_tree.Not(rule_tree.Not(A)), A),
+        (rule_tree.FALSE, None),
+        (rule_tree.Not(rule_tree.FALSE), ALWAYS),
+        (rule_tree.All((A, rule_tree.Not(rule_tree.FALSE))), rule_tree.All((A,))),
+        (rule_tree.Any((A, rule_tree.Not(rule_tree.FALSE))), ALWAYS),
+    ],
+)
+def test_what_is_sure_of_what_is_partly_unknown(node: rule_tree.Node, sure: rule_tree.Node | None) -> None:
+    assert rule_tree.settled(node) == sure
+
+
+def test_what_never_holds_is_no_way_to_match() -> None:
+    assert rule_tree.settled(rule_tree.All((A, B)), frozenset({B})) is None
+    assert rule_tree.settled(rule_tree.Any((A, B)), frozenset({B})) == rule_tree.Any((A,))
+    assert rule_tree.settled(rule_tree.All((A, rule_tree.Not(B))), frozenset({B})) == rule_tree.All((A,))
+
+
+def test_conditions_in_words() -> None:
+    node = rule_tree.All((rule_tree.Any((A, B)), rule_tree.Not(rule_tree.All((A, B)))))
+    assert rule_tree.in_words(node) == "(t0 or t1) and not (t0 and t1)"
+    assert rule_tree.in_words(DARK) == "what our events do not tell (nobody says)"
+    assert rule_tree.in_words(rule_tree.FALSE) == "never"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +15,7 @@ import pytest
 from detector import learn
 from detector.alert import Alert
 from detector.checkpoints.folder import FolderCheckpoints
-from detector.config import Alerts, Baseline, Checkpoints, DetectorConfig
+from detector.config import Alerts, Baseline, Checkpoints, DetectorConfig, RuleFiles
 from detector.service import Service
 from detector.setup import file_outbox, load_knowledge, save_baseline
 from nigrani.service.errors import BadConfig, Problem
@@ -23,6 +24,7 @@ from nigrani.stream.codec import encode_lines
 from nigrani.stream.feed import SpoolFeed
 from nigrani.stream.memory import MemoryBus
 from nigrani.stream.spool import Spool, SpoolReader
+from tests.detector.rule_files import rule, write
 
 if TYPE_CHECKING:
     from nigrani.stream.bus import Publisher, Reader
@@ -448,3 +450,73 @@ def test_repeats_on_the_bus_are_counted_and_not_judged(make: Maker, bus: Bus, st
     assert value(service, "nigrani_events_repeated_total") == 30
     assert service.alerts == 0
     service.close()
+
+
+class TestRules:
+    """Rules that change under a service that runs."""
+
+    def start(self, bus: Bus, folder: Path, **rule_changes: Any) -> Service:
+        folder.mkdir(exist_ok=True)
+        write(folder / "site.yml", rule(**rule_changes))
+        service = start(DetectorConfig(rules=(str(folder),), rule_files=RuleFiles(0.02)), bus.reader())
+        service.watch_rules()
+        return service
+
+    def until(self, service: Service, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            service.step(0.01)
+
+    def test_a_new_rule_alerts_without_a_restart(self, make: Maker, bus: Bus, state: Path, tmp_path: Path) -> None:
+        service = self.start(bus, tmp_path / "site")
+        before = value(service, "nigrani_rules_loaded")
+        assert before is not None
+        publish(bus, [make.dicom("c-get")])
+        drain(service)
+        getting = {"sel": {"event.action": "c-get"}, "condition": "sel"}
+        write(tmp_path / "site" / "more.yml", rule("getting", detection=getting))
+        self.until(service, lambda: value(service, "nigrani_rules_loaded") == before + 1)
+        assert value(service, "nigrani_alerts_total", source="rule", kind="more", severity="high") == 0
+        publish(bus, [make.dicom("c-get", 60)])
+        drain(service)
+        assert value(service, "nigrani_alerts_total", source="rule", kind="more", severity="high") == 1
+        service.close()
+        assert [finding["message"] for finding in written(state)] == ["Title of getting"]
+
+    def test_faults_leave_the_rules_before_in_force(
+        self, make: Maker, bus: Bus, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        service = self.start(bus, tmp_path / "site")
+        (tmp_path / "site" / "broken.yml").write_text("title: x\nlevel: severe\n")
+        self.until(service, lambda: value(service, "nigrani_rules_load_failures_total") == 1)
+        assert f"{tmp_path}/site/broken.yml:2: `severe` is no level; use one of" in caplog.text
+        assert "rules before stay" in caplog.text
+        publish(bus, [make.dicom("c-find")])
+        drain(service)
+        assert value(service, "nigrani_alerts_total", source="rule", kind="site", severity="high") == 1
+        service.close()
+
+    def test_what_is_counted_and_suppressed_goes_on(self, make: Maker, bus: Bus, state: Path, tmp_path: Path) -> None:
+        service = self.start(bus, tmp_path / "site", custom={"suppress": {"by": ["host.id"], "for": "1d"}})
+        scan = make.scan()
+        publish(bus, [*scan[:30], make.dicom("c-find")])
+        drain(service)
+        service.load_rules()
+        loaded = service._rules
+        self.until(service, lambda: service._rules is not loaded)
+        publish(bus, [*scan[30:], make.dicom("c-find", 7200)])
+        drain(service)
+        assert value(service, "nigrani_alerts_total", source="rule", kind="port_scan", severity="high") == 1
+        assert value(service, "nigrani_rules_held_total", kind="site", reason="suppressed") == 1
+        service.close()
+
+    def test_a_partition_that_comes_meanwhile_has_the_new_rules(self, bus: Bus, state: Path, tmp_path: Path) -> None:
+        service = self.start(bus, tmp_path / "site")
+        loaded = service._rules
+        service.load_rules()
+        self.until(service, lambda: service._rules is not loaded)
+        assert all(share.rules is service._rules for share in service.shares.values())
+        service.begin(7)
+        assert service.shares[7].rules is service._rules
+        service.close()

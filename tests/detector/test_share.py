@@ -26,7 +26,7 @@ RULES = load_rules()
 
 
 def share(alerts: list[Alert], learnt: Learnt | None = None, told: Collection[str] = ()) -> Share:
-    return Share(0, Engine(RULES.empty(), alerts.append, learnt.knowledge if learnt else None, 7.0, told=told))
+    return Share(0, Engine(RULES.empty(), alerts.append, learnt.knowledge if learnt else None, 7.0, told=told), RULES)
 
 
 def numbered(events: list[Event], boot: str = "0123456789abcdef") -> list[Event]:

@@ -17,6 +17,7 @@ import pytest
 
 from nigrani.stream.codec import encode_lines
 from nigrani.stream.spool import Spool
+from tests.detector.rule_files import rule, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 class Running:
     """The service in a process of its own."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *options: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.notices = state.parent / "notify"
@@ -37,6 +38,7 @@ class Running:
         self._notify.bind(str(self.notices))
         self._notify.settimeout(30)
         words = [sys.executable, "-m", "nigrani.cli", "detector", "run", "--set", f"metrics.listen=127.0.0.1:{self.port}"]
+        words += options
         environment = {**os.environ, "NOTIFY_SOCKET": str(self.notices)}
         self.process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
 
@@ -125,3 +127,28 @@ def test_a_baseline_that_must_not_be_used_is_told(nigrani: Run, state: Path) -> 
     assert done.returncode == 1
     [line] = done.stderr.decode().splitlines()
     assert line == f"nigrani: {state}/baseline.npz: the file is not a baseline"
+
+
+def test_sighup_loads_the_rules_and_faults_leave_those_before(make: Maker, state: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    service = Running(state, "--set", f"rules=[{site}]", "--set", "rule_files.seconds=0")
+    try:
+        assert service.notice() == "READY=1"
+        before = service.metric("nigrani_rules_loaded")
+        assert before
+        write(site / "own.yml", rule())
+        service.process.send_signal(signal.SIGHUP)
+        service.await_metric("nigrani_rules_loaded", before + 1)
+        write(site / "bad.yml", rule("bad", level="severe"))
+        service.process.send_signal(signal.SIGHUP)
+        service.await_metric("nigrani_rules_load_failures_total", 1)
+        assert service.metric("nigrani_rules_loaded") == before + 1
+        with Spool.open(state / "bus") as spool:
+            spool.publish(encode_lines([make.dicom("c-find")]), 1)
+        service.await_metric('nigrani_alerts_total{kind="own",severity="high",source="rule"}', 1)
+        code, told = service.stop(signal.SIGTERM)
+    finally:
+        service.close()
+    assert code == 0
+    assert f"{site}/bad.yml:4: `severe` is no level; use one of" in told.decode()
