@@ -1,9 +1,9 @@
 """The one way out of the agent: raw records in, events without patient data or addresses out.
 
 Only this module makes events, and it makes them from the dataset's structure: a text field leaves as its type there says
-(token, word, domain), and a field that no type classifies cannot be filled. Tokens are HMAC-SHA-256 under the site's key,
-cut to 64 bits: one site's events join, and nobody without the key reverses them (an unkeyed hash of an IPv4 address is
-searched through in seconds).
+(token, word, domain) or as the site's policy has it, and a field that no type classifies cannot be filled. Tokens are
+HMAC-SHA-256 under the site's key, cut to 64 bits: one site's events join, and nobody without the key reverses them (an
+unkeyed hash of an IPv4 address is searched through in seconds).
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isqrt
-from typing import cast
-
-import msgspec
 
 from agent.flow import Ends, FlowRecord
+from agent.policy import Policy
 from agent.protocol import Fact
 from nigrani.stream.event import Event
 from nigrani.stream.events import DATASETS, AgentStatus, NetworkFlow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MAX_CACHE = 65_536
+MAX_CACHE = 16_384
 """Tokens remembered; beyond it the memory starts afresh."""
 MAX_TEXTS = 4096
 """Texts of each class remembered with what may leave of them."""
 MAX_WORD = 128
+MAX_NAME = 64
 MAX_LIST = 16
+DROP = "drop"
 MAX_NUMBER = (1 << 53) - 1
 """The largest whole number that every JSON reader keeps."""
 
@@ -48,6 +49,14 @@ SPECIAL = {
     "0.0.0.0/32": "unspecified",
     "::/128": "unspecified",
 }
+LOCAL = frozenset(("local", "localdomain", "localhost", "lan", "home", "internal", "intranet", "corp", "private", "test"))
+"""Last labels that nobody registers (RFC 6761, 6762, and use): what stands right before them may be a machine's name."""
+
+_NUMBERS = re.compile(r"(?<!\d)\d{1,3}(?:[._-]\d{1,3}){3}(?!\d)", re.ASCII)
+"""Four numbers that may be an address, written as machines' names have it too: `ct-10-20-1-7`, `7.1.20.10.in-addr.arpa`."""
+
+Tell = Callable[[str, bytes, bytes], None]
+"""Takes a kind, a token's eight bytes and what they stand for."""
 
 
 class Zones:
@@ -58,12 +67,16 @@ class Zones:
         named = {network: name for name, networks in zones.items() for network in networks}
         table = [*dict.fromkeys(INTERNAL, "internal").items(), *SPECIAL.items(), *named.items()]
         known = {ipaddress.ip_network(network): name for network, name in table}  # however a network is written
-        self._networks = sorted(known.items(), key=lambda item: -item[0].prefixlen)
+        longest_first = sorted(known.items(), key=lambda item: -item[0].prefixlen)
+        self._networks = [  # as numbers: `address in network` costs ten times as much, and a flood asks for each address
+            (network.version, int(network.netmask), int(network.network_address), name) for network, name in longest_first
+        ]
 
     def of(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
         """The zone's name; `internet` where no network holds the address."""
-        for network, name in self._networks:
-            if network.version == address.version and address in network:
+        number = int(address)
+        for version, mask, network, name in self._networks:
+            if version == address.version and number & mask == network:
                 return name
         return "internet"
 
@@ -71,10 +84,12 @@ class Zones:
 class Tokens:
     """Keyed, stable stand-ins for what must not leave."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, tell: Tell | None = None) -> None:
+        """tell: called with each token that is made, again after `forget`."""
         if len(key) < 32:
             raise ValueError(f"the site key has {len(key)} bytes and must have at least 32")
         self._key = key
+        self._tell = tell
         self._known: dict[tuple[str, bytes], str] = {}
 
     def of(self, kind: str, value: bytes) -> str:
@@ -86,7 +101,13 @@ class Tokens:
             if len(self._known) >= MAX_CACHE:
                 self._known.clear()
             self._known[kind, value] = token
+            if self._tell is not None:
+                self._tell(kind, digest[:8], value)
         return token
+
+    def forget(self) -> None:
+        """Make each token anew when it is next asked for."""
+        self._known.clear()
 
 
 class Privacy:
@@ -99,39 +120,54 @@ class Privacy:
         agent: str,
         boot: str,
         zones: Zones | None = None,
-        ae_titles: Iterable[str] = (),
-        domain_policy: str = "suffix",
+        policy: Policy | None = None,
         host: str = "",
+        tell: Tell | None = None,
     ) -> None:
-        """agent: the agent's name. boot: differs at each start. ae_titles: those that leave as they are.
+        """agent: the agent's name. boot: differs at each start. tell: see `Tokens`.
 
-        domain_policy: `token` (nothing), `suffix` (the last two labels), or `full`. host: the address of the agent's own
-        host, whose story every event then tells; empty on a mirror port, where the originator's is told.
+        host: the address of the agent's own host, whose story every event then tells; empty on a mirror port, where the
+        originator's is told.
         """
-        if domain_policy not in {"token", "suffix", "full"}:
-            raise ValueError(f"domain policy {domain_policy!r} is not one of token, suffix, full")
-        self._tokens = Tokens(key)
+        policy = policy or Policy()
+        self._tokens = Tokens(key, tell)
         self._zones = zones or Zones({})
         self._addresses: dict[tuple[int, int, int], tuple[str, str]] = {}
-        self._ae_titles = frozenset(ae_titles)
-        self._domain_policy = domain_policy
+        self._places: dict[str, tuple[str, str]] = {}
+        self._ae_titles = frozenset(policy.ae_titles)
         self._agent = agent
         self._prefix = hashlib.blake2b(f"{agent}\0{boot}".encode(), digest_size=8).hexdigest()
         self._host = self.address(host)[0] if host else ""
+        self._self = self._host or self._tokens.of("host", agent.encode())
+        """The agent's own host, for what is of nobody else."""
         self.sequence = 0
         self._seconds: dict[int, datetime] = {}
-        self._plans = {dataset: _plan(kind) for dataset, kind in DATASETS.items()}
+        self._plans = {dataset: (kind, policy.plan(kind)) for dataset, kind in DATASETS.items()}
+        self._wire = policy.plan(NetworkFlow)
         self._ways: dict[str, Callable[[str], str]] = {
             "address": lambda value: self.address(value)[0],
-            "mac": lambda value: self._tokens.of("mac", value.lower().encode("utf-8", "replace")),
+            "zone": lambda value: _label(self.address(value)[1]),
+            "mac": self._mac,
             "ae": self._ae_title,
-            "user": lambda value: self._tokens.of("user", value.encode("utf-8", "replace")),
-            "study": lambda value: self._tokens.of("study", value.encode("utf-8", "replace")),
-            "name": lambda value: self._tokens.of("name", value.encode("utf-8", "replace")),
-            "domain": self._domain,
+            "user": lambda value: self._named("user", value),
+            "study": lambda value: self._named("study", value),
+            "name": lambda value: self._named("name", value),
+            "keep": self._kept,
+            "domain-token": lambda value: self._domain(value, 0),
+            "domain-suffix": lambda value: self._domain(value, 2),
+            "domain-full": lambda value: self._domain(value, MAX_WORD),
             "word": word,
+            DROP: lambda _value: "",
         }
         self._texts: dict[str, dict[str, str]] = {way: {} for way in ("", *self._ways)}
+
+    def forget(self) -> None:
+        """Make every token anew, so that whoever is told of them is told again; they stay the same."""
+        self._tokens.forget()
+        self._addresses.clear()
+        self._places.clear()
+        for known in self._texts.values():
+            known.clear()
 
     def address(self, text: str) -> tuple[str, str]:
         """Token and zone of an address in text; what is no address has a token too, and the zone `unknown`."""
@@ -139,6 +175,9 @@ class Privacy:
             address = ipaddress.ip_address(text)
         except ValueError:
             return self._tokens.of("ip", text.encode("utf-8", "replace")[:256]), "unknown"
+        return self._address(address)
+
+    def _address(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[str, str]:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         return self._tokens.of("ip", address.packed), self._zones.of(address)
@@ -146,7 +185,7 @@ class Privacy:
     def flow(self, record: FlowRecord) -> NetworkFlow:
         """The event of a flow record."""
         ends = record.ends
-        source, source_zone, destination, destination_zone, source_mac, destination_mac, flow, transport = self._ends(ends)
+        host, source, source_zone, destination, destination_zone, card, other_card, flow, transport = self._ends(ends)
         ours = record.source
         theirs = record.destination
         return NetworkFlow(
@@ -154,7 +193,7 @@ class Privacy:
             id=self._id(),
             sequence=self.sequence - 1,
             agent=self._agent,
-            host=self._host or source,
+            host=self._host or host,
             source=source,
             source_port=ends.source_port,
             source_zone=source_zone,
@@ -166,8 +205,8 @@ class Privacy:
             kind=KINDS[ends.kind],
             protocol=record.protocol,
             vlan=ends.vlan,
-            source_mac=source_mac,
-            destination_mac=destination_mac,
+            source_mac=card,
+            destination_mac=other_card,
             part=record.part,
             reason=record.reason,
             state=record.state,
@@ -204,7 +243,7 @@ class Privacy:
             clean = self._texts[way].get(value) if type(value) is str else None
             fields[name] = self._value(way, value) if clean is None else clean
         if ends is not None:
-            source, source_zone, destination, destination_zone, _, _, flow, transport = self._ends(ends)
+            host, source, source_zone, destination, destination_zone, _, _, flow, transport = self._ends(ends)
             fields["source"] = source
             fields["source_port"] = ends.source_port
             fields["source_zone"] = source_zone
@@ -213,10 +252,8 @@ class Privacy:
             fields["destination_zone"] = destination_zone
             fields["transport"] = transport
             fields["flow"] = flow
-            host = source
         else:
-            address = str(fact.fields.get("source", ""))
-            host, fields["source_zone"] = self.address(address)
+            host, fields["source_zone"] = self._place(fact.fields.get("source"))
         if fact.sums:
             for name, amount in fact.sums.items():
                 fields[name] = min(max(amount, 0), MAX_NUMBER)
@@ -237,7 +274,7 @@ class Privacy:
             id=self._id(),
             sequence=self.sequence - 1,
             agent=self._agent,
-            host=self._host or self._tokens.of("host", self._agent.encode()),
+            host=self._self,
             version=version,
             packets=packets,
             events=events,
@@ -260,19 +297,35 @@ class Privacy:
 
     def _ends(self, ends: Ends) -> tuple[str, ...]:
         if ends.private is None:
+            wire = self._wire
             source, source_zone = self._packed(ends.kind, ends.source_hi, ends.source_lo)
             destination, destination_zone = self._packed(ends.kind, ends.destination_hi, ends.destination_lo)
             ends.private = (
                 source,
+                source if wire["source"] == "address" else _label(source_zone),
                 source_zone,
-                destination,
+                destination if wire["destination"] == "address" else _label(destination_zone),
                 destination_zone,
-                self._tokens.of("mac", ends.source_mac.to_bytes(6, "big")) if ends.source_mac else "",
-                self._tokens.of("mac", ends.destination_mac.to_bytes(6, "big")) if ends.destination_mac else "",
+                self._card(ends.source_mac) if wire["source_mac"] == "mac" else "",
+                self._card(ends.destination_mac) if wire["destination_mac"] == "mac" else "",
                 f"{self._prefix}-{ends.number:x}",
                 "arp" if ends.kind == 1 else TRANSPORTS.get(ends.protocol) or str(ends.protocol),
             )
         return ends.private
+
+    def _card(self, mac: int) -> str:
+        return self._tokens.of("mac", mac.to_bytes(6, "big")) if mac else ""
+
+    def _place(self, source: object) -> tuple[str, str]:
+        """Whose story a log's line tells, and in which zone: who is named as its source, else the agent's own host."""
+        if not source or type(source) is not str:
+            return self._self, ""
+        known = self._places.get(source)
+        if known is None:
+            if len(self._places) >= MAX_TEXTS:
+                self._places.clear()
+            known = self._places[source] = self.address(source)
+        return known
 
     def _packed(self, kind: int, high: int, low: int) -> tuple[str, str]:
         known = self._addresses.get((kind, high, low))
@@ -281,14 +334,14 @@ class Privacy:
             address = ipaddress.IPv6Address((high << 64) | low) if kind == 6 else ipaddress.IPv4Address(low)
             if len(self._addresses) >= MAX_CACHE:
                 self._addresses.clear()
-            known = self._addresses[kind, high, low] = self.address(str(address))
+            known = self._addresses[kind, high, low] = self._address(address)
         return known
 
     def _value(self, way: str, value: object) -> object:
         if isinstance(value, str):
             return self._text(way, value)
         if isinstance(value, tuple):
-            return [self._ways[way](item) for item in value[:MAX_LIST] if isinstance(item, str)]
+            return [] if way == DROP else [self._ways[way](item) for item in value[:MAX_LIST] if isinstance(item, str)]
         if way and value is not None:
             raise TypeError(f"a value of class {way} is text, not {type(value).__name__}")
         if isinstance(value, int):
@@ -306,21 +359,60 @@ class Privacy:
         known[value] = clean
         return clean
 
-    def _ae_title(self, value: str) -> str:
-        return value if value in self._ae_titles else self._tokens.of("ae", value.encode("utf-8", "replace"))
+    def _named(self, kind: str, value: str) -> str:
+        return self._tokens.of(kind, value.encode("utf-8", "replace"))
 
-    def _domain(self, value: str) -> str:
+    def _mac(self, value: str) -> str:
+        """Of six bytes where they are six: as flow records have it."""
+        try:
+            mac = bytes.fromhex(value.replace(":", "").replace("-", ""))
+        except ValueError:
+            mac = b""
+        return self._tokens.of("mac", mac) if len(mac) == 6 else self._named("mac", value.lower())
+
+    def _ae_title(self, value: str) -> str:
+        return value if value in self._ae_titles else self._named("ae", value)
+
+    def _kept(self, value: str) -> str:
+        """A name as it is, but for one that is, or holds, an address."""
+        token = self._if_address(value)
+        if token:
+            return token
+        return self._named("name", value) if _holds_address(value) else word(value)[:MAX_NAME]
+
+    def _if_address(self, text: str) -> str:
+        """The token of an address; empty for what is none."""
+        try:
+            return self._address(ipaddress.ip_address(text))[0]
+        except ValueError:
+            return ""
+
+    def _domain(self, value: str, most: int) -> str:
+        """At most so many labels of a DNS name; a token of it where they may be a machine's name or an address."""
         name = value.rstrip(".").lower()
         if name[-1:].isdigit() or ":" in name:  # no name ends in a digit but an address
-            address, zone = self.address(name)
-            if zone != "unknown":
-                return address
-        if self._domain_policy == "full":
-            return word(name)
+            token = self._if_address(name)
+            if token:
+                return token
         labels = name.split(".")
-        if name and (self._domain_policy == "token" or len(labels) == 1):  # one label names a host, not a domain
-            return self._tokens.of("name", name.encode("utf-8", "replace"))
-        return word(".".join(labels[-2:]))
+        if most > 2 and (labels[-1] == "arpa" or _holds_address(name)):
+            most = 2
+        left = ".".join(labels[-most:]) if most else ""
+        machine = len(labels) == 1 or (len(labels) == most == 2 and labels[-1] in LOCAL)
+        if not name or (left and not machine and not _holds_address(left)):
+            return word(left)
+        return self._named("name", name)
+
+
+def _holds_address(text: str) -> bool:
+    if text.count(".") + text.count("-") + text.count("_") < 3:  # what nearly every name ends with
+        return False
+    return _NUMBERS.search(text) is not None
+
+
+def _label(zone: str) -> str:
+    """A zone in the place of an address."""
+    return f"zone:{zone}"[:MAX_NAME]
 
 
 def word(value: str) -> str:
@@ -328,40 +420,6 @@ def word(value: str) -> str:
     if len(value) <= MAX_WORD and value.isascii() and value.isprintable():
         return value
     return "".join(letter if letter.isprintable() else "�" for letter in value[:MAX_WORD])
-
-
-def _plan(kind: type[Event]) -> tuple[Callable[..., Event], dict[str, str]]:
-    """For each field of the dataset, what is done to its text. Raises TypeError for a text that no type classifies."""
-    ways: dict[str, str] = {}
-    for field in cast("msgspec.inspect.StructType", msgspec.inspect.type_info(kind)).fields:
-        way, textual = _classify(field.type)
-        if textual and not way and field.name not in {"id", "agent", "flow", "timestamp"}:
-            raise TypeError(f"{kind.__name__}.{field.name} is text, and its type does not say what privacy does to it")
-        ways[field.name] = way
-    return kind, ways
-
-
-def _classify(info: object) -> tuple[str, bool]:
-    """(privacy class, whether text can stand here) of a field's type."""
-    if isinstance(info, msgspec.inspect.Metadata):
-        return (info.extra or {}).get("privacy", ""), _classify(info.type)[1]
-    if isinstance(info, msgspec.inspect.UnionType):
-        found = [_classify(part) for part in info.types]
-        return next((way for way, _ in found if way), ""), any(textual for _, textual in found)
-    if isinstance(info, msgspec.inspect.ListType):
-        return _classify(info.item_type)
-    if isinstance(info, msgspec.inspect.DictType):  # its keys are the agent's own words
-        return _classify(info.value_type)
-    return "", not isinstance(info, _NO_TEXT)
-
-
-_NO_TEXT = (
-    msgspec.inspect.IntType,
-    msgspec.inspect.FloatType,
-    msgspec.inspect.BoolType,
-    msgspec.inspect.NoneType,
-    msgspec.inspect.DateTimeType,
-)
 
 
 def _flag_names(bits: int) -> str:
