@@ -32,6 +32,8 @@ class Role:
     extra: str
     """Of the wheel's extras."""
     units: tuple[str, ...]
+    check: str
+    """The command's words that judge a configuration, whose file comes last."""
     priority: int
     """Whose `nigrani` is /usr/bin/nigrani where both are installed: the higher."""
     without: tuple[str, ...] = ()
@@ -57,16 +59,18 @@ ROLES = {
         Role(
             "agent",
             "watches hospital networks: packets to events, without patient data",
-            extra="",
+            extra="[map]",
             units=("nigrani-agent.service", "nigrani-forward.service"),
+            check="agent check --offline --quiet --config",
             priority=10,
-            without=(*BACKENDS, "nigrani/data/rules"),
+            without=(*BACKENDS, "detector", "nigrani/data/rules"),
         ),
         Role(
             "detector",
             "judges hospital networks' events: models, rules and alerts",
-            extra="[detector]",
+            extra="[detector,map]",
             units=("nigrani-detector.service",),
+            check="rules check --config",
             priority=20,
             without=(*BACKENDS, *DRAWING),
         ),
@@ -220,9 +224,6 @@ def files(tree: Path, role: Role) -> None:
     for place, source in places.items():
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, tree / place)
-    check = tree / role.home / "bin/check"
-    check.write_text(f"#!/{role.home}/bin/python3 -I\n{(here / 'check.py').read_text()}")
-    check.chmod(0o755)
     (tree / f"usr/share/doc/{package}/libraries").write_text("".join(libraries(tree / role.home / MODULES)))
 
 

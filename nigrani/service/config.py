@@ -11,11 +11,12 @@ import os
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from nigrani.service.errors import BadConfig, Fault, Problem, Usage
+from nigrani.service.key import CREDENTIAL, credential
 
 if TYPE_CHECKING:
     import yaml
@@ -28,12 +29,30 @@ _Lines = dict[tuple[str, ...], tuple[str, int]]
 """Setting → where it is set: a file and its line, or a layer over it."""
 
 
+class Loaded(NamedTuple, Generic[_T]):
+    """A configuration, and where each of its settings stands."""
+
+    config: _T
+    lines: _Lines
+    name: str
+    """Of the file; `configuration` without one."""
+
+    def fault(self, setting: str, message: str, remedy: str = "") -> Fault:
+        """A fault of a setting such as `privacy.key`, in its line, else in that of the nearest group around it."""
+        return Fault(*_spot(tuple(setting.split(".")), self.name, self.lines), message, remedy)
+
+
 def load(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> _T:
     """The configuration of `kind`, a frozen dataclass of plain values and such dataclasses.
 
     path: a YAML file, or None for the defaults. overrides: `a.b=value`, the value in YAML. Raises BadConfig with all
     faults, Problem where the file cannot be read.
     """
+    return load_with_lines(kind, path, overrides).config
+
+
+def load_with_lines(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> Loaded[_T]:
+    """As `load`, with the line of each setting."""
     lines: _Lines = {}
     faults: list[Fault] = []
     data = _read(path, lines, faults) if path else {}
@@ -51,7 +70,7 @@ def load(kind: type[_T], path: Path | None, overrides: Iterable[str] = ()) -> _T
     result = _build(kind, data, (), name, lines, faults)
     if faults:
         raise BadConfig(faults)
-    return typing.cast("_T", result)
+    return Loaded(typing.cast("_T", result), lines, name)
 
 
 def _read(path: Path, lines: _Lines, faults: list[Fault]) -> dict[str, Any]:
@@ -129,32 +148,60 @@ def _build(kind: Any, data: Any, place: tuple[str, ...], path: str, lines: _Line
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
     values: dict[str, Any] = {}
+    sound = True
     for key, value in data.items():
         here = (*place, str(key))
         if key not in known:
-            import difflib  # noqa: PLC0415 - as in _read
-
-            near = difflib.get_close_matches(str(key), known, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
-            faults.append(Fault(*lines.get(here, spot), f"unknown setting {'.'.join(here)}", remedy))
-        elif dataclasses.is_dataclass(hints[key]):
-            values[key] = _build(hints[key], value if value is not None else {}, here, path, lines, faults)
-        elif (inner := _by_name(hints[key])) is not None and isinstance(value, Mapping):
-            values[key] = {
-                str(name): _build(inner, one, (*here, str(name)), path, lines, faults) for name, one in value.items()
-            }
-        else:
-            values[key] = _convert(hints[key], value, here, path, lines, faults)
+            faults.append(_unknown(here, known, lines.get(here, spot)))
+            continue
+        count = len(faults)
+        built = _value(hints[key], value, here, path, lines, faults)
+        if len(faults) == count:
+            values[key] = built
+        else:  # the default of a faulty group stands in, so that what is around it is judged too
+            sound = sound and dataclasses.is_dataclass(hints[key]) and not _required(known[key])
     absent = [".".join((*place, name)) for name, field in known.items() if _required(field) and name not in data]
     if absent:
         faults.append(Fault(*spot, f"missing: {', '.join(absent)}"))
-    if len(faults) > before:
+    if not sound or absent:
         return None
     try:
-        return kind(**values)
+        result = kind(**values)
     except ValueError as error:
-        faults.append(Fault(*spot, str(error)))
-    return None
+        faults += (Fault(*_spot_of(str(text), place, path, lines), str(text)) for text in error.args)
+    return result if len(faults) == before else None
+
+
+def _value(hint: Any, value: Any, here: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value if value is not None else {}, here, path, lines, faults)
+    inner = _by_name(hint)
+    if inner is not None and isinstance(value, Mapping):
+        return {str(name): _build(inner, one, (*here, str(name)), path, lines, faults) for name, one in value.items()}
+    return _convert(hint, value, here, path, lines, faults)
+
+
+def _unknown(here: tuple[str, ...], known: Iterable[str], spot: tuple[str, int]) -> Fault:
+    import difflib  # noqa: PLC0415 - as in _read
+
+    near = difflib.get_close_matches(here[-1], list(known), n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+    return Fault(*spot, f"unknown setting {'.'.join(here)}", remedy)
+
+
+def _spot(place: tuple[str, ...], path: str, lines: _Lines) -> tuple[str, int]:
+    """Where a setting is set, or the nearest group around it."""
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, (path, 0))
+
+
+def _spot_of(text: str, place: tuple[str, ...], path: str, lines: _Lines) -> tuple[str, int]:
+    """Where what a group says of itself is meant: its first word is a setting's name as a rule, from here or from above."""
+    words = tuple(text.partition(":")[0].partition(" ")[0].split("."))
+    spelt = {".".join(one): one for one in lines}  # a key may have dots of its own
+    named = next((spelt[one] for one in map(".".join, ((*place, *words), (*place, *words[1:]))) if one in spelt), place)
+    return _spot(named, path, lines)
 
 
 def _by_name(hint: Any) -> Any:
@@ -171,8 +218,16 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 def _convert(hint: Any, value: Any, here: tuple[str, ...], path: str, lines: _Lines, faults: list[Fault]) -> Any:
     try:
         if hint == Path | None or hint is Path:
-            return Path(msgspec.convert(value, str)) if value is not None else None
+            return _path(msgspec.convert(value, str)) if value is not None else None
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        faults.append(Fault(*lines.get(here, (path, 0)), f"{'.'.join(here)}: {str(error).lower()}"))
-        return None
+        remedy = f"one of {', '.join(map(str, typing.get_args(hint)))}" if typing.get_origin(hint) is Literal else ""
+        faults.append(Fault(*lines.get(here, (path, 0)), f"{'.'.join(here)}: {str(error).lower()}", remedy))
+    except ValueError as error:
+        faults.append(Fault(*lines.get(here, (path, 0)), f"{'.'.join(here)}: {error}"))
+    return None
+
+
+def _path(text: str) -> Path:
+    """A path, or the file of a credential. Raises ValueError where that is not there."""
+    return credential(text.removeprefix(CREDENTIAL)) if text.startswith(CREDENTIAL) else Path(text)

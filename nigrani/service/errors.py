@@ -22,7 +22,8 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.message}" + (f" ({self.remedy})" if self.remedy else "")
+        text = f"{place}: {self.message}" + (f" ({self.remedy})" if self.remedy else "")
+        return "".join(letter if letter.isprintable() else "�" for letter in text)  # a key may hold any character
 
 
 class Problem(Exception):  # noqa: N818 - told to a user, not raised at a caller

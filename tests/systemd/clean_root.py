@@ -1,8 +1,9 @@
-"""A package's life on a machine that has nothing of ours: installed, run, upgraded, removed, purged; then started for real.
+"""The packages' life on a machine that has nothing of ours: installed, run, upgraded, removed, purged; started for real.
 
-usage: python3 tests/systemd/clean_root.py dist/nigrani-agent_*.deb    (root; needs debootstrap and systemd-container)
+usage: python3 tests/systemd/clean_root.py dist/nigrani-*.deb    (root; needs debootstrap, systemd-container and openssl)
 
-The clean root file system is made once, in build/package/root. The last step boots it with systemd as its first process.
+The clean root file system is made once, in build/package/root. The last step boots it with systemd as its first process,
+and `booted.py` looks around in there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build/package/root"
+WORK = CACHE.with_name("life")
 CAPTURE = ROOT / "tests/data/dicom/b04_cfind_study.pcap"
 NEEDED = "python3.11,systemd,systemd-sysv,libstdc++6"
 """What apt would bring with the package."""
@@ -25,7 +27,8 @@ import agent.meter, agent.privacy, agent.protocols.dicom as dicom, sys
 assert all(module.__file__.endswith(".so") for module in (agent.meter, agent.privacy, dicom)), agent.meter.__file__
 heavy = {"numpy", "sklearn", "scipy", "scapy", "pyod"}
 import importlib.util
-assert not any(map(importlib.util.find_spec, heavy))
+assert not any(map(importlib.util.find_spec, heavy)), "heavy"
+assert importlib.util.find_spec("detector") is None
 import kafka, crc32c, zstandard
 assert zstandard.backend == "cext"
 """
@@ -34,42 +37,41 @@ SERVICE = """\
 After=multi-user.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh /root/watch
-ExecStopPost=/bin/systemctl --no-block poweroff
+TimeoutStartSec=10min
+ExecStart=/usr/lib/nigrani/agent/bin/python3 -I /root/booted.py
+StandardOutput=append:/root/told
+StandardError=append:/root/told
+ExecStopPost=/bin/sh -c "systemctl --no-block poweroff 2>/dev/null"
 [Install]
 WantedBy=graphical.target
 """
-WATCH = """\
-exec >/root/told 2>&1
-state() { echo "$1 $(systemctl show nigrani-agent -p ActiveState -p ExecMainStatus -p NRestarts | sort | tr '\\n' ' ')"; }
-sleep 3
-state started
-grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' /proc/$(systemctl show nigrani-agent -p MainPID --value)/status | tr -s '\\t' ' '
-/usr/lib/nigrani/agent/bin/python3 -c '
-import time, urllib.request
-urllib.request.urlopen("http://127.0.0.1:9465/metrics").read()
-time.sleep(1)
-lines = urllib.request.urlopen("http://127.0.0.1:9465/metrics").read().decode().splitlines()
-print(next(line for line in lines if line.startswith("nigrani_agent_packets_total")))'
-cmp /etc/credstore/nigrani.site.key /run/credentials/nigrani-agent.service/site.key && ls /var/lib/nigrani
-echo 'unknown: 1' >>/etc/nigrani/agent.yaml
-systemctl restart nigrani-agent
-sleep 12
-state refused
+METRICS = """\
+metrics:
+  listen: 0.0.0.0:9465
+  tls: {certificate: /etc/nigrani/agent.pem, key: "credential:metrics.key", ca: /etc/nigrani/ca.pem}
+
 """
+REQUEST = "[req]\ndistinguished_name = name\n[name]\n"
 
 
 def main() -> int:
     """Go through it all, and say what was found."""
-    if len(sys.argv) != 2:
-        sys.exit("name one package of the agent; make deb builds it")
-    package = Path(sys.argv[1]).resolve()
-    work = CACHE.with_name("life")
-    shutil.rmtree(work, ignore_errors=True)
-    root = fresh(work / "root")
+    packages = {Path(name).name.split("_")[0].removeprefix("nigrani-"): Path(name).resolve() for name in sys.argv[1:]}
+    if set(packages) != {"agent", "detector"}:
+        sys.exit("name one package of the agent and one of the detector; make deb builds them")
+    shutil.rmtree(WORK, ignore_errors=True)
+    life_of_agent(packages["agent"])
+    life_of_detector(packages["detector"])
+    boot(packages)
+    return 0
+
+
+def life_of_agent(package: Path) -> None:
+    """Installed, run, upgraded with the site's configuration kept, removed, purged."""
+    root = fresh(WORK / "agent")
     shutil.copy(package, root / "var/tmp/first.deb")
     shutil.copy(CAPTURE, root / "var/tmp/capture.pcap")
-    second_version(package, work, root / "var/tmp/second.deb")
+    second_version(package, root / "var/tmp/second.deb")
     before = listing(root)
 
     installed = inside(root, "dpkg -i /var/tmp/first.deb 2>&1")
@@ -79,7 +81,7 @@ def main() -> int:
     expect(len(events) > 0, f"a capture gives events, {len(events)} of dicom.association")
     (root / "var/tmp/compiled.py").write_text(COMPILED)
     inside(root, "/usr/lib/nigrani/agent/bin/python3 -I /var/tmp/compiled.py")
-    expect(True, "the compiled meter is used; numpy, scipy, scikit-learn, pyod and scapy are not there")
+    expect(True, "the compiled meter is used; numpy, scipy, scikit-learn, pyod, scapy and the detector are not there")
     expect(not inside(root, f"grep -rl {ROOT} /usr/lib/nigrani || true").strip(), "no path of the build is left")
     sizes(root)
 
@@ -93,13 +95,68 @@ def main() -> int:
     inside(root, "dpkg -r nigrani-agent")
     kept = (root / "etc/nigrani/agent.yaml").is_file() and (root / "var/lib/nigrani/site.key").read_bytes() == key
     expect(kept and not (root / "usr/lib/nigrani").exists(), "removal keeps configuration and state, and nothing else")
-    inside(root, "dpkg -P nigrani-agent")
+    purged(root, "agent", before)
+
+
+def life_of_detector(package: Path) -> None:
+    """Installed, removed, purged."""
+    root = fresh(WORK / "detector")
+    shutil.copy(package, root / "var/tmp/first.deb")
+    before = listing(root)
+    installed = inside(root, "dpkg -i /var/tmp/first.deb 2>&1")
+    expect("not started:" not in installed, "the detector's configuration is taken as it is shipped", installed)
+    expect("--baseline" in inside(root, "nigrani detector score --help"), "its command is there")
+    sizes(root)
+    inside(root, "dpkg -r nigrani-detector")
+    expect((root / "etc/nigrani/detector.yaml").is_file(), "removal keeps its configuration")
+    purged(root, "detector", before)
+
+
+def purged(root: Path, role: str, before: set[str]) -> None:
+    """Purge a package, after which all is as before."""
+    inside(root, f"dpkg -P nigrani-{role}")
     left = sorted(listing(root) - before)
     expect(not left, "purging leaves nothing", "\n".join(left))
     expect(not inside(root, "getent passwd nigrani || true"), "nor the user")
 
-    boot(fresh(work / "booted"), package)
-    return 0
+
+def boot(packages: dict[str, Path]) -> None:
+    """Start both services under a systemd of their own: loopback to watch, secrets as credentials, metrics over TLS."""
+    root = fresh(WORK / "booted")
+    for role, package in packages.items():
+        shutil.copy(package, root / f"var/tmp/{role}.deb")
+        inside(root, f"dpkg -i /var/tmp/{role}.deb")
+    config = root / "etc/nigrani/agent.yaml"
+    text = config.read_text().replace("[eth0]", "[lo]").replace("privacy:\n", "privacy:\n  key: credential:site.key\n")
+    config.write_text(re.sub(r"(?ms)^metrics:.*?^(?=\S)", METRICS, text))
+    store = root / "etc/credstore"
+    store.mkdir(exist_ok=True)
+    (store / "nigrani.site.key").write_bytes(b"k" * 32)
+    certificates(root / "root", root / "etc/nigrani")
+    (root / "root/agent.key").rename(store / "nigrani-agent.metrics.key")
+    (root / "etc/systemd/system/booted.service").write_text(SERVICE)
+    shutil.copy(Path(__file__).with_name("booted.py"), root / "root")
+    inside(root, "systemctl enable booted.service")
+    try:
+        run(*NSPAWN, "-D", str(root), "--boot", timeout=900)
+    finally:
+        told = root / "root/told"
+        sys.stdout.write(told.read_text() if told.is_file() else "")
+    if not told.read_text().endswith("done\n"):
+        sys.exit(1)
+
+
+def certificates(own: Path, public: Path) -> None:
+    """An authority's certificate in `public`, with the agent's; a reader's, and both their keys, in `own`."""
+    own.joinpath("request").write_text(REQUEST)
+    made = ("openssl", "req", "-x509", "-config", str(own / "request"), "-newkey", "ec", "-nodes", "-days", "2")
+    made += ("-pkeyopt", "ec_paramgen_curve:P-256")
+    issuer = (str(public / "ca.pem"), str(own / "ca.key"))
+    run(*made, "-subj", "/CN=ca", "-addext", "basicConstraints=critical,CA:TRUE", "-out", issuer[0], "-keyout", issuer[1])
+    for name, folder in (("agent", public), ("reader", own)):
+        leaf = ("-CA", issuer[0], "-CAkey", issuer[1], "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1")
+        leaf += ("-addext", "basicConstraints=critical,CA:FALSE")
+        run(*made, *leaf, "-out", str(folder / f"{name}.pem"), "-keyout", str(own / f"{name}.key"))
 
 
 def fresh(target: Path) -> Path:
@@ -115,46 +172,15 @@ def fresh(target: Path) -> Path:
     return target
 
 
-def second_version(package: Path, work: Path, target: Path) -> None:
+def second_version(package: Path, target: Path) -> None:
     """The same package as a later version, whose shipped configuration has changed."""
-    tree = work / "second"
+    tree = WORK / "second"
     run("dpkg-deb", "-R", str(package), str(tree))
     control = tree / "DEBIAN/control"
     control.write_text(re.sub(r"(?m)^(Version: .*)-1$", r"\1-2", control.read_text()))
     config = tree / "etc/nigrani/agent.yaml"
     config.write_text(f"# A new comment.\n{config.read_text()}")
     run("dpkg-deb", "--root-owner-group", "-Znone", "-b", str(tree), str(target))
-
-
-def boot(root: Path, package: Path) -> None:
-    """Start the service under a systemd of its own, with the site's key as a credential and loopback to watch."""
-    shutil.copy(package, root / "var/tmp/first.deb")
-    inside(root, "dpkg -i /var/tmp/first.deb")
-    config = root / "etc/nigrani/agent.yaml"
-    text = config.read_text().replace("[eth0]", "[lo]")
-    config.write_text(text.replace("privacy:\n", "privacy:\n  key: /run/credentials/nigrani-agent.service/site.key\n"))
-    (root / "etc/credstore").mkdir(exist_ok=True)
-    (root / "etc/credstore/nigrani.site.key").write_bytes(b"k" * 32)
-    (root / "etc/systemd/system/watch.service").write_text(SERVICE)
-    (root / "root/watch").write_text(WATCH)
-    inside(root, "systemctl enable watch.service")
-    run(*NSPAWN, "-D", str(root), "--boot", timeout=120)
-    told = (root / "root/told").read_text()
-    expect(
-        "started ActiveState=active ExecMainStatus=0 NRestarts=0" in told,
-        "the service starts under systemd, sandboxed",
-        told,
-    )
-    expect("CapEff: 0000000000002000" in told, "with CAP_NET_RAW alone", told)
-    expect(re.search(r"packets_total [1-9]", told) is not None, "captures, and serves metrics of it", told)
-    expect(
-        "\nbus\n" in told and "site.key\n" not in told.split("packets_total")[1],
-        "takes the site's key as a credential",
-        told,
-    )
-    expect(
-        "refused ActiveState=failed ExecMainStatus=78 NRestarts=0" in told, "a bad configuration ends it once, with 78", told
-    )
 
 
 NSPAWN = ("systemd-nspawn", "--register=no", "--keep-unit", "--quiet", "--private-network", "--resolv-conf=off")

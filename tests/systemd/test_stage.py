@@ -20,6 +20,7 @@ WORDS = {
     "other": "detector",
     "units": "nigrani-agent.service",
     "priority": "10",
+    "check": "agent check --offline --quiet --config",
     "version": "1",
     "summary": "x",
 }
@@ -95,28 +96,30 @@ def test_a_maintainers_script_is_a_script(script: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("role", "text", "code", "told"),
     [
-        ("interfaces: [lo]\n", ""),
-        ("interfaces: []\n", "nothing to watch"),
-        ("interfaces: [nowhere0]\n", "no interface nowhere0 on this machine"),
-        ("interfacs: [lo]\n", "did you mean interfaces?"),
+        ("agent", "logs: {folders: {m: {path: /}}}\n", 0, ""),
+        ("agent", "interfaces: []\n", 78, "nothing to watch"),
+        ("agent", "interfaces: [nowhere0]\n", 1, "there is none of that name"),
+        ("agent", "interfacs: [lo]\n", 78, "did you mean interfaces?"),
+        ("detector", "alertz: {}\n", 78, "did you mean alerts?"),
     ],
 )
-def test_a_configuration_is_checked_before_the_service_is_started(text: str, told: str, tmp_path: Path) -> None:
-    if not Path("/sys/class/net/lo").exists():
-        pytest.skip("this machine has no /sys/class/net/lo")
-    config = tmp_path / "agent.yaml"
+def test_a_configuration_is_judged_before_the_service_is_started(  # what postinst and %post run
+    stage: ModuleType, role: str, text: str, code: int, told: str, tmp_path: Path
+) -> None:
+    config = tmp_path / f"{role}.yaml"
     config.write_text(text)
     done = subprocess.run(
-        [sys.executable, ROOT / "systemd/check.py", "agent", config],
+        [sys.executable, "-m", "nigrani.cli", *stage.ROLES[role].check.split(), config],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NIGRANI_STATE": str(tmp_path)},
     )
-    assert done.returncode == (78 if told else 0)
-    assert told in done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
+    assert told in done.stdout + done.stderr
+    assert told or not done.stdout
 
 
 def test_the_spec_is_filled_without_a_gap() -> None:

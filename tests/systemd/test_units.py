@@ -56,6 +56,8 @@ def test_little_is_exposed(runnable: Path) -> None:
 def test_a_service_is_bounded_and_comes_back(unit: Path) -> None:
     found = settings(unit)
     assert found["Type"] == ["notify"]
+    assert found["ExecReload"] == ["/bin/sh -c 'kill -HUP $MAINPID'"]
+    assert found["SyslogLevel"] == ["err"]
     assert {"WatchdogSec", "MemoryMax", "CPUWeight", "TasksMax", "OOMScoreAdjust"} <= found.keys()
     assert found["Restart"] == ["on-failure"]
     assert set(found["RestartPreventExitStatus"][0].split()) == {"2", "78"}

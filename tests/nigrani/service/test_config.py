@@ -90,11 +90,21 @@ def test_all_faults_are_told_at_once(path: Path) -> None:
         "x:3: flag: expected `bool`, got `int`",
         "x:4: share: expected `float`, got `str`",
         "x:6: inner.size: expected `int`, got `object`",
-        "x:7: inner.mode: invalid enum value 'slow'",
+        "x:7: inner.mode: invalid enum value 'slow' (one of fast, safe)",
         "x:8: unknown setting inner.other (known here: mode, path, size)",
         "x:9: deep is a group of settings, not one value",
         "--set names: names: expected `array`, got `str`",
         "x: missing: name",
+    ]
+
+
+def test_a_path_may_be_a_credential(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "site.key").touch()
+    path.write_text("name: x\nnumber: 1\ninner:\n  path: credential:site.key\n")
+    assert load(Config, path).inner.path == tmp_path / "site.key"
+    assert faults(path, "name: x\nnumber: 1\ninner:\n  path: credential:kafka.key\n") == [
+        "x:4: inner.path: the service was given no credential kafka.key: put it into /etc/credstore and restart"
     ]
 
 
@@ -118,7 +128,7 @@ def test_a_setting_stands_once(path: Path) -> None:
 
 
 def test_a_structures_own_check(path: Path) -> None:
-    assert faults(path, "name: x\nnumber: 1\ninner:\n  size: 101\n") == ["x:3: inner.size is at most 100"]
+    assert faults(path, "name: x\nnumber: 1\ninner:\n  size: 101\n") == ["x:4: inner.size is at most 100"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from nigrani.service.errors import BadConfig, Fault, Problem, Usage
         (Fault("a.yaml", 3, "is wrong"), "a.yaml:3: is wrong"),
         (Fault("a.yaml", 0, "is wrong"), "a.yaml: is wrong"),
         (Fault("a.yaml", 3, "is wrong", "write it right"), "a.yaml:3: is wrong (write it right)"),
+        (Fault("a.yaml", 1, "unknown \x1b[31mx\nnigrani: fine"), "a.yaml:1: unknown �[31mx�nigrani: fine"),
     ],
 )
 def test_a_fault_names_the_file_the_line_and_the_remedy(fault: Fault, text: str) -> None:

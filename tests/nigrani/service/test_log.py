@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 
@@ -24,7 +25,8 @@ def root() -> Iterator[None]:
 
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
+    mine = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{mine.st_dev}:{mine.st_ino}")
 
 
 @pytest.fixture
@@ -55,6 +57,15 @@ def test_the_journal_is_told_the_priority(journal: None, capsys: pytest.CaptureF
     assert capsys.readouterr().err == "<6>x\n<4>x\n<3>x\n<2>x\n"
 
 
+def test_a_terminal_beneath_a_service_is_not_the_journal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1234")
+    log.start()
+    LOGGER.warning("x")
+    assert capsys.readouterr().err.endswith(" WARNING x\n")
+
+
 def test_what_an_attacker_wrote_begins_no_line(journal: None, capsys: pytest.CaptureFixture[str]) -> None:
     log.start()
     LOGGER.warning("refused %s", "x\n<0>all is well\r\x1b[2K\u2028\x85\0y")
@@ -64,7 +75,7 @@ def test_what_an_attacker_wrote_begins_no_line(journal: None, capsys: pytest.Cap
 @given(st.text())
 def test_one_record_is_one_line(text: str) -> None:
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "%s", (text,), None)
-    line = log._Lines(journal=False).format(record)
+    line = log._Lines(for_journal=False).format(record)
     assert len(line.splitlines()) == 1
     assert line.isprintable()
 
