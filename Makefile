@@ -1,6 +1,6 @@
 # Everything is set up by the target that needs it: a clean clone, Python 3.11 or later, make, and package registries.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs lab deb rpm deb-test clean
+.PHONY: help run test fuzz check bench docs lab deb rpm deb-test clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +19,10 @@ run: $(VENV)/installed ## Replay a hospital morning through agent, bus and detec
 
 test: $(VENV)/developing ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+fuzz: $(VENV)/developing ## Fuzz every parser, five minutes each (ARGS="--seconds 60 --only tls")
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[detector,fuzz]'
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: $(VENV)/developing ## Lint, format and types
 	@$(BIN)/ruff check .
@@ -43,11 +47,11 @@ deb: ## Build the .deb packages, for this release of Debian (python3-venv, pytho
 rpm: ## Build the .rpm packages (the same, and rpm)
 	@/usr/bin/python3 systemd/package.py rpm $(ARGS)
 
-deb-test: ## Try the agent's .deb in a clean root file system (root; debootstrap, systemd-container)
-	@/usr/bin/python3 tests/systemd/clean_root.py $(wildcard dist/nigrani-agent_*.deb)
+deb-test: ## Try the .deb packages in a clean root file system (root; debootstrap, systemd-container)
+	@/usr/bin/python3 tests/systemd/clean_root.py $(wildcard dist/nigrani-*.deb)
 
 clean: ## Remove what was built
-	rm -rf $(VENV) .venv-bench $(STATE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench $(STATE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find agent -name '*.so' -delete
 
 $(VENV)/bin/python:

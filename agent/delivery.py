@@ -7,11 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
-
 from agent.forwarder import STATES
+from nigrani.service.exposition import Family
 from nigrani.stream.kafka.fault import KINDS
 from nigrani.stream.segment import segments
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 PREFIX = "nigrani_agent_"
 
 
-class Delivery(Collector):
+class Delivery:
     """A forwarder and its spool, read when Prometheus asks."""
 
     def __init__(self, forwarder: Forwarder, spool: Path) -> None:
@@ -29,7 +26,7 @@ class Delivery(Collector):
         self._forwarder = forwarder
         self._spool = spool
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Family]:
         """Every series is there from the start; labels are words of closed lists."""
         forwarder = self._forwarder
         trouble = forwarder.patience.trouble
@@ -38,9 +35,9 @@ class Delivery(Collector):
         yield _one_hot("forward_state", "What the forwarder to Kafka does.", "state", STATES, forwarder.state)
         yield _one_hot("forward_trouble", "What keeps events from Kafka.", "kind", KINDS, trouble.kind if trouble else "")
         yield _counter("forward_acknowledged_events", "Events that Kafka acknowledged.", counts.acknowledged)
-        refused = CounterMetricFamily(f"{PREFIX}forward_refused_events", "Events for the dead letters.", labels=["kind"])
+        refused = Family("counter", f"{PREFIX}forward_refused_events", "Events for the dead letters.")
         for kind, count in counts.refused.items():
-            refused.add_metric([kind], count)
+            refused.add(count, kind=kind)
         yield refused
         yield _counter("forward_dead_letters_lost", "Refused events for which there was no room on the disk.", dead.lost)
         yield _counter("forward_reconnects", "Links to Kafka made in place of one that ended.", counts.reconnects)
@@ -64,16 +61,16 @@ def spool_bytes(folder: Path) -> int:
     return total
 
 
-def _one_hot(name: str, text: str, label: str, values: Iterable[str], current: str) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, text, labels=[label])
+def _one_hot(name: str, text: str, label: str, values: Iterable[str], current: str) -> Family:
+    family = Family("gauge", PREFIX + name, text)
     for value in values:
-        family.add_metric([value], float(value == current))
+        family.add(float(value == current), **{label: value})
     return family
 
 
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(PREFIX + name, text, value=value)
+def _counter(name: str, text: str, value: float) -> Family:
+    return Family("counter", PREFIX + name, text, value)
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(PREFIX + name, text, value=value)
+def _gauge(name: str, text: str, value: float) -> Family:
+    return Family("gauge", PREFIX + name, text, value)

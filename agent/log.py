@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agent.capture import Until, forever
 from agent.protocol import Fact
@@ -33,6 +33,19 @@ class LogFormat(Protocol):
         arrival: microseconds since the epoch near which the line was written (0: now), for what its own time leaves out.
         Raises ValueError for a line that is not of this format, whatever its bytes.
         """
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A format that remembers what earlier lines said, so that a restart must not make it forget."""
+
+    def memory(self) -> object:
+        """What it remembers; JSON can hold it."""
+        ...
+
+    def recall(self, memory: object, /) -> None:
+        """Remember what `memory` told; anything else is passed over."""
         ...
 
 

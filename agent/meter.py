@@ -86,6 +86,7 @@ SLOTS = cython.declare(cython.ulonglong, 512)
 FRAGMENTS = cython.declare(cython.ulonglong, 256)  # sets of four
 MAX_RECORD = cython.declare(cython.uint, 262_144)
 DEEP = cython.declare(cython.int, 8)
+VLAN_VALID = cython.declare(cython.ulonglong, 0x10)  # TP_STATUS_VLAN_VALID
 M31 = cython.declare(cython.ulonglong, 0x7FFFFFFF)
 ONE32 = cython.declare(cython.ulonglong, 1 << 32)
 HALF = cython.declare(cython.ulonglong, 1 << 31)
@@ -106,6 +107,8 @@ IDLE = cython.declare(cython.int, 1)
 CUT = cython.declare(cython.int, 2)
 EVICTED = cython.declare(cython.int, 3)
 END = cython.declare(cython.int, 4)
+SILENT = (0,) * 12
+"""A direction without a packet."""
 
 LINKS = {0: 4, 1: 1, 12: 2, 14: 2, 101: 2, 108: 4, 113: 3, 228: 2, 229: 2, 276: 5}
 """pcap's LINKTYPE → the way the meter reads it: 1 Ethernet, 2 raw IP, 3 Linux cooked, 4 loopback, 5 Linux cooked v2."""
@@ -147,7 +150,8 @@ class Meter:
     """The flow table.
 
     `out` collects, in order, each FlowRecord that ended or was cut and each `(Ends, Fact)` that a parser told; the caller
-    empties it. `identify(transport, payload, source port, destination port)` gives a new Parser or None.
+    drains it. `room` bounds it: beyond so many a flow that is due stays in the table for another second, and one that must
+    go, or a fact beyond twice as many, is counted and not told. `identify(transport, payload, source port, destination port)` gives a new Parser or None.
     """
 
     table: cython.ulonglong[::1]
@@ -172,6 +176,7 @@ class Meter:
     number: cython.ulonglong
     max_parsers: cython.Py_ssize_t
     vlan: cython.ulonglong
+    tag: cython.ulonglong  # of the VLAN that the kernel has taken out of the packet, 0 for none
     frame: cython.Py_ssize_t  # where the innermost Ethernet header begins, −1 where there is none
     a_hi: cython.ulonglong
     a_lo: cython.ulonglong
@@ -190,6 +195,9 @@ class Meter:
     unparsed: cython.ulonglong
     overflow: cython.ulonglong
     steps: cython.ulonglong
+    untold: cython.ulonglong
+    room = cython.declare(cython.Py_ssize_t, visibility="public")
+    quiet: cython.ulonglong[::1]
 
     def __init__(
         self,
@@ -209,6 +217,7 @@ class Meter:
         else:
             self.table = [0] * 64  # grows by rows up to the same bound
         self.heads = memoryview(mmap.mmap(-1, buckets * 4, private)).cast("I")
+        self.quiet = memoryview(mmap.mmap(-1, capacity * 8, private)).cast("Q")
         self.wheel = memoryview(bytearray(512 * 4)).cast("I")
         self.pieces = memoryview(bytearray(1024 * 3 * 8)).cast("Q")
         self.mask = buckets - 1
@@ -222,7 +231,9 @@ class Meter:
         self.max_parsers = max_parsers
         self.second = self.number = 0
         self.packets = self.flows = self.evicted = self.short = self.foreign = self.orphans = 0
-        self.deep = self.gave_up = self.unparsed = self.overflow = self.steps = 0
+        self.deep = self.gave_up = self.unparsed = self.overflow = self.steps = self.untold = 0
+        self.tag = 0
+        self.room = 1 << 40
 
     def counters(self) -> dict[str, int]:
         """What was seen and what was not kept, by reason."""
@@ -239,13 +250,22 @@ class Meter:
             "unparsed_conversations": self.unparsed,
             "facts_over_cap": self.overflow,
             "clock_steps": self.steps,
+            "untold_records": self.untold,
         }
 
-    def drain(self) -> list[Any]:
-        """What has come out since the last call."""
+    def drain(self, most: cython.Py_ssize_t = 1 << 40) -> list[Any]:
+        """The oldest of what has come out and was not drained yet, so many at most."""
         out = self.out
-        self.out = []
+        if len(out) <= most:
+            self.out = []
+            return out
+        self.out = out[most:]
+        del out[most:]
         return out
+
+    def waiting(self) -> int:
+        """How many records and facts are to be drained."""
+        return len(self.out)
 
     def use(self, buffer: bytearray | mmap.mmap) -> None:
         """Read the packets of the following calls from this writable buffer."""
@@ -312,7 +332,8 @@ class Meter:
         held: cython.Py_ssize_t
         wire: cython.uint
         step: cython.Py_ssize_t
-        while left > 0 and at + 32 <= end:
+        while left > 0 and at + 48 <= end:
+            self.tag = self._l32(at + 32) & 0x0FFF if self._l32(at + 20) & VLAN_VALID else 0
             held = self._l32(at + 12)
             wire = self._l32(at + 16)
             first = at + self.buf[at + 24] + self.buf[at + 25] * 256
@@ -324,6 +345,7 @@ class Meter:
             if step == 0:
                 break
             at += step
+        self.tag = 0
         return count - left
 
     def packet(
@@ -333,8 +355,8 @@ class Meter:
         self._packet(start, end, wire, when, link)
 
     def tick(self, when: cython.ulonglong) -> None:
-        """Let time pass where no packet says so."""
-        if when // SECOND > self.second:
+        """Let time pass, or go back, where no packet says so."""
+        if when // SECOND != self.second:
             self._advance(when // SECOND)
 
     def close(self) -> None:
@@ -342,6 +364,7 @@ class Meter:
         row: cython.Py_ssize_t
         index: cython.Py_ssize_t
         live: list[tuple[int, int]] = []
+        self.room = 1 << 40
         for index in range(1, self.top + 1):
             row = index * ROW
             if self.table[row + META] != 0:
@@ -434,7 +457,7 @@ class Meter:
         self.when = when
         if second != self.second:
             self._advance(second)
-        self.vlan = 0
+        self.vlan = self.tag
         self.frame = -1
         if link == 1:
             if (
@@ -1009,10 +1032,10 @@ class Meter:
             self.table[base + PAYLOAD] += payload
             if self.table[row + FIRST] == 0:
                 self.table[row + FIRST] = when
-        if when > self.table[row + LAST]:
+        if self.table[row + START] == 0:  # a fresh record begins now, even where the clock was set back since the last one
+            self.table[row + START] = self.table[row + LAST] = when
+        elif when > self.table[row + LAST]:
             self.table[row + LAST] = when
-        if self.table[row + START] == 0:
-            self.table[row + START] = when
         if flags & (FIN | RST) and self._over(row):
             self._unschedule(row)
             self._schedule(row, self.table[row + LAST] + 2 * SECOND)
@@ -1163,6 +1186,9 @@ class Meter:
     @cython.exceptval(-1, check=True)
     def _tell(self, row: cython.Py_ssize_t, facts: list[Fact]) -> cython.int:
         ends: Ends = self._ends(row)
+        if len(self.out) >= 2 * self.room:
+            self.untold += len(facts)
+            return 0
         for fact in facts:
             self.out.append((ends, fact))
         return 0
@@ -1222,6 +1248,9 @@ class Meter:
                 self._tell(row, repeats)
         if self.table[base + PACKETS] == 0 and self.table[base + WIDTH + PACKETS] == 0:
             return 0
+        if len(self.out) >= self.room:
+            self.untold += 1
+            return 0
         record = FlowRecord.__new__(FlowRecord)  # filled in place: its call with fourteen arguments costs more than the rest
         record.ends = self._ends(row)
         record.reason = REASONS[reason]
@@ -1242,6 +1271,8 @@ class Meter:
 
     @cython.cfunc
     def _side(self, base: cython.Py_ssize_t) -> tuple[int, ...]:
+        if self.table[base + PACKETS] == 0:
+            return SILENT
         return (
             self.table[base + PACKETS],
             self.table[base + BYTES],
@@ -1311,9 +1342,11 @@ class Meter:
         turns: cython.ulonglong
         now: cython.ulonglong
         if second < self.second:
-            if self.second - second > 60:  # the clock was set back: go on from the new time
+            if self.second - second > 60:  # the clock was set back: go on from the new time, with every flow
                 self.steps += 1
                 self.second = second
+                for now in range(SLOTS):
+                    self._visit(now, second * SECOND)
             return 0
         turns = second - self.second
         if turns > SLOTS:
@@ -1350,6 +1383,9 @@ class Meter:
                 self._renew(row)
             self.table[row + LAST] = now
         deadline = self.table[row + LAST] + self._patience(row)
+        if len(self.out) >= self.room and (deadline <= now or self.table[row + START] != 0):
+            self._schedule(row, now + SECOND)
+            return 0
         if deadline <= now:
             self._emit(row, CLOSED if (self.table[row + META] >> 8) & 0xFF == TCP and self._over(row) else IDLE)
             self._remove(row)
@@ -1448,13 +1484,42 @@ class Meter:
         """The table is full: put out the sixteenth of it that has been silent longest."""
         index: cython.Py_ssize_t
         row: cython.Py_ssize_t
+        some: cython.Py_ssize_t = max(1, self.rows // 16)
+        since: cython.ulonglong
         silent: list[tuple[int, int, int]] = []
-        for index in range(1, self.rows + 1):
-            row = index * ROW
-            silent.append((self.table[row + LAST], self.table[row + NUMBER], row))
+        for index in range(self.rows):
+            self.quiet[index] = self.table[(index + 1) * ROW + LAST]
+        since = self._quietest(some)
+        for index in range(self.rows):
+            if self.quiet[index] <= since:
+                row = (index + 1) * ROW
+                silent.append((self.quiet[index], self.table[row + NUMBER], row))
         silent.sort()
-        for _, _, at in silent[: max(1, self.rows // 16)]:
+        for _, _, at in silent[:some]:
             self._emit(at, EVICTED)
             self._remove(at)
             self.evicted += 1
         return 0
+
+    @cython.cfunc
+    @cython.boundscheck(False)
+    @cython.exceptval(0, check=True)
+    def _quietest(self, some: cython.Py_ssize_t) -> cython.ulonglong:
+        """The `some`th smallest time of `quiet`, by halving: to sort all rows would take longer than the flood leaves."""
+        low: cython.ulonglong = 0
+        high: cython.ulonglong = M64 >> 1
+        middle: cython.ulonglong
+        found: cython.Py_ssize_t
+        index: cython.Py_ssize_t
+        if not cython.compiled:
+            return sorted(self.quiet)[some - 1]
+        while low < high:
+            middle = low + (high - low) // 2
+            found = 0
+            for index in range(self.rows):
+                found += self.quiet[index] <= middle
+            if found >= some:
+                high = middle
+            else:
+                low = middle + 1
+        return low

@@ -10,13 +10,20 @@ from agent.meter import Meter
 from agent.privacy import Privacy
 from agent.protocols import identify
 from nigrani.stream.event import Event
+from nigrani.stream.events import DATASETS
+
+ALL = 1 << 40
 
 
 class Sink(Protocol):
     """Where events go."""
 
     def write(self, events: list[Event]) -> None:
-        """Take these events, in order."""
+        """Take these events, in order; some may wait until `flush`."""
+        ...
+
+    def flush(self) -> None:
+        """Pass on what waits."""
         ...
 
 
@@ -28,13 +35,15 @@ class Pipeline:
         self.privacy = privacy
         self.sink = sink
         self.events = 0
-        self.datasets: Counter[str] = Counter()
+        self.kinds = Counter(dict.fromkeys(DATASETS.values(), 0))
+        """Events of each dataset; every one is there from the start, for metrics are read by another thread."""
 
-    def pump(self) -> None:
-        """Send on what the meter has put out."""
-        raw = self.meter.drain()
+    def pump(self, most: int = ALL) -> bool:
+        """Send on what the meter has put out, so many events at most; whether some of it waits still."""
+        raw = self.meter.drain(most)
         if raw:
             self.send(raw)
+        return self.meter.waiting() > 0
 
     def send(self, raw: list[Any]) -> None:
         """Send raw records on, in order, as events."""
@@ -42,9 +51,11 @@ class Pipeline:
         fact = self.privacy.fact
         events = [flow(item) if isinstance(item, FlowRecord) else fact(*item) for item in raw]
         self.events += len(events)
+        self.kinds.update(map(type, events))
         self.sink.write(events)
 
     def close(self) -> None:
         """End every flow and send what is left."""
         self.meter.close()
         self.pump()
+        self.sink.flush()

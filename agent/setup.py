@@ -7,46 +7,64 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, Kafka
 from agent.pipeline import Pipeline, Sink
-from agent.privacy import Privacy, Tokens, Zones
-from nigrani.service.errors import BadConfig, Fault, Problem
+from agent.privacy import Privacy, Tell, Tokens, Zones
+from nigrani.service.errors import Problem
 from nigrani.service.key import site_key, state_folder
 
 if TYPE_CHECKING:
     from agent.forwarder import Forwarder
+    from agent.sealer import Sealer
     from agent.sources.log_sources import LogSources
+    from nigrani.stream.bus import Publisher
 
 
-def make_privacy(config: AgentConfig, boot: str, path: Path | None = None) -> Privacy:
-    """The way out, with the site's key and policy. Raises BadConfig or Problem."""
-    key = site_key(config.privacy.key or state_folder() / "site.key").value
-    name = config.name or Tokens(key).of("host", socket.gethostname().encode())
-    try:
-        return Privacy(
-            key,
-            agent=name,
-            boot=boot,
-            zones=Zones(config.privacy.zones),
-            ae_titles=config.privacy.ae_titles,
-            domain_policy=config.privacy.domains,
-            host=config.host,
-        )
-    except ValueError as error:
-        raise BadConfig([Fault(str(path or "configuration"), 0, f"privacy: {error}")]) from None
+def make_privacy(config: AgentConfig, boot: str, key: bytes | None = None, tell: Tell | None = None) -> Privacy:
+    """The way out, with the site's key and policy. Raises Problem.
+
+    key: the site's, where it has been read already. tell: told of each token, see `agent.privacy.Tokens`.
+    """
+    key = key or site_key(config.privacy.key).value
+    name = config.name or Tokens(key, tell).of("host", socket.gethostname().encode())
+    return Privacy(
+        key,
+        agent=name,
+        boot=boot,
+        zones=Zones(config.privacy.zones),
+        policy=config.privacy,
+        host=config.host,
+        tell=tell,
+    )
 
 
-def make_pipeline(config: AgentConfig, privacy: Privacy, sink: Sink, path: Path | None = None) -> Pipeline:
+def make_map(config: AgentConfig) -> Sealer | None:
+    """Who keeps what tokens stand for; None where no key is configured to seal with. Raises Problem."""
+    settings = config.privacy.map
+    if not settings.key:
+        return None
+    from agent.sealer import Sealer  # noqa: PLC0415 - loaded only where a map is kept
+
+    return Sealer(state_folder() / "tokens", bytes.fromhex(settings.key), settings.max_bytes)
+
+
+def make_pipeline(config: AgentConfig, privacy: Privacy, sink: Sink) -> Pipeline:
     """The pipeline with the meter's bounds."""
-    try:
-        return Pipeline(privacy, sink, config.meter.capacity, config.meter.conversations)
-    except ValueError as error:
-        raise BadConfig([Fault(str(path or "configuration"), 0, f"meter: {error}")]) from None
+    return Pipeline(privacy, sink, config.meter.capacity, config.meter.conversations)
 
 
 def bus_folder(config: AgentConfig) -> Path:
     """Where the embedded bus is."""
     return config.bus.path or state_folder() / "bus"
+
+
+def check_client(kafka: Kafka) -> None:
+    """Raises Problem where what the settings ask for is not installed."""
+    needed = {"confluent": "confluent_kafka", "kafka-python": "kafka"}[kafka.client]
+    if importlib.util.find_spec(needed) is None:
+        raise Problem(f"kafka.client: {kafka.client} is not installed; pip install nigrani[confluent], or set kafka-python")
+    if kafka.compression == "lz4" and kafka.client == "kafka-python" and importlib.util.find_spec("lz4") is None:
+        raise Problem("kafka.compression: lz4 is not installed; pip install lz4, or set zstd")
 
 
 def make_forwarder(config: AgentConfig, spool: Path, *, create: bool = True) -> Forwarder:
@@ -62,11 +80,7 @@ def make_forwarder(config: AgentConfig, spool: Path, *, create: bool = True) -> 
     from nigrani.stream.spool import SpoolReader  # noqa: PLC0415 - as above
 
     kafka = config.kafka
-    needed = {"confluent": "confluent_kafka", "kafka-python": "kafka"}[kafka.client]
-    if importlib.util.find_spec(needed) is None:
-        raise Problem(f"kafka.client: {kafka.client} is not installed; pip install nigrani[confluent], or set kafka-python")
-    if kafka.compression == "lz4" and kafka.client == "kafka-python" and importlib.util.find_spec("lz4") is None:
-        raise Problem("kafka.compression: lz4 is not installed; pip install lz4, or set zstd")
+    check_client(kafka)
     state = state_folder()
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,11 +91,11 @@ def make_forwarder(config: AgentConfig, spool: Path, *, create: bool = True) -> 
     return Forwarder(reader, route, wire(kafka.wire), DeadLetters(state))
 
 
-def make_logs(config: AgentConfig) -> LogSources | None:
+def make_logs(config: AgentConfig, bus: Publisher) -> LogSources | None:
     """The sources of log lines; None where none is configured. Raises Problem."""
     logs = config.logs
     if not (logs.files or logs.journal or logs.syslog or logs.folders):
         return None
     from agent.sources.log_sources import LogSources  # noqa: PLC0415 - loaded only where logs are read
 
-    return LogSources(logs, state_folder() / "sources")
+    return LogSources(logs, state_folder() / "sources", bus)

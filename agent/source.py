@@ -20,14 +20,21 @@ class Piece(NamedTuple):
     """Who wrote it: a path, a unit, a sender's address. It stays on this host."""
 
 
+LIMIT = 500
+"""Pieces given out at once, at most: what becomes of them is one record of the bus, and so is there whole or not at all."""
+
+
 class Source(Protocol):
     """One of them; all are read in turn by one thread, and none keeps the others waiting."""
 
     counters: Counters
     """Closed lists of names, each from 0."""
 
-    def read(self, timeout: float = 0.0) -> list[Piece]:
-        """What has come, in order: a bounded piece of work. timeout: seconds to wait for the first line at most."""
+    def read(self, timeout: float = 0.0, limit: int = LIMIT) -> list[Piece]:
+        """What has come, in order: a bounded piece of work, and at most `limit` pieces.
+
+        timeout: seconds to wait for the first line at most.
+        """
         ...
 
     def fileno(self) -> int:

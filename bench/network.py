@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.measure import ROOT, Command, Counts, Once, Row, Task, say, take_turns
 
 PEERS = ROOT / ".venv-bench"
-PACKAGES = ("nfstream>=6.5", "scapy>=2.6")
+PACKAGES = ("nfstream>=6.5", "scapy>=2.6", "sigma-rule-matcher>=0.1")
 METER, WHOLE, BARE, INTERPRETED = (
     "nigrani meter, all protocol facts",
     "nigrani agent replay: facts, privacy, JSON",
@@ -99,7 +99,7 @@ def peers_python() -> tuple[Path | None, str]:
     """The interpreter of the peers' virtual environment, which is made at first use; or None and why not."""
     python = PEERS / "bin" / "python"
     done = PEERS / "installed"
-    if done.exists():
+    if done.exists() and done.read_text(encoding="utf-8") == " ".join(PACKAGES):
         return python, ""
     say(f"installing {', '.join(PACKAGES)} in {PEERS.name}, once\n")
     steps: list[Command] = [
@@ -113,5 +113,5 @@ def peers_python() -> tuple[Path | None, str]:
             text = getattr(error, "stderr", None) or str(error)
             return None, f"not installed: {str(text).strip().splitlines()[-1]}"
     (PEERS / ".gitignore").write_text("*\n", encoding="utf-8")
-    done.touch()
+    done.write_text(" ".join(PACKAGES), encoding="utf-8")
     return python, ""

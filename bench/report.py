@@ -86,6 +86,45 @@ def _count(row: Row, name: str) -> str:
     return f"{row.counts[name]:,}" if name in row.counts else "–"
 
 
+def rules(figures: dict[str, Any]) -> str:
+    """Events a CPU second, by the number of rules."""
+    lines = []
+    for one in figures["sets"]:
+        peer = one["peer"]
+        engine = f"{peer['per_cpu_s']:,} ({peer['rules']} rules)" if "per_cpu_s" in peer else peer["missing"]
+        whole = 1 / (1 / one["nigrani"] + 1 / figures["decoded_per_cpu_s"])
+        lines.append((
+            f"{one['rules']} rules",
+            f"{one['nigrani']:,}",
+            f"{whole:,.0f}",
+            f"{one['interpreter']:,}",
+            f"{one['nigrani'] / one['interpreter']:.0f} ×",
+            engine,
+            f"{one['load_cpu_s']:.2f}",
+            "yes" if one["exact"] else "NO",
+        ))  # fmt: skip
+    header = ("", "events/CPU-s", "with decoding", "plain interpreter", "", "sigma-rule-matcher", "load CPU s", "exact")
+    again = figures["reload"]
+    waits = f"{again['longest_wait_ms']} ms, and {again['longest_wait_before_ms']} ms before"
+    return (
+        f"Rules on {figures['events']:,} events\n{table(header, lines)}\n"
+        f"{again['rules']} rules loaded anew beside the judging: {again['seconds']} s, swapped in {again['swap_ms']} ms;\n"
+        f"the longest wait from event to event {waits}"
+    )
+
+
+def rules_targets(figures: dict[str, Any]) -> list[Target]:
+    """What nigrani holds itself to on rules."""
+    few, many = figures["sets"][0], figures["sets"][-1]
+    again = figures["reload"]
+    return [
+        Target(f"{few['rules']} rules, decoded events", 100_000, few["nigrani"], "events/CPU-s"),
+        Target(f"{many['rules']} rules, decoded events", 50_000, many["nigrani"], "events/CPU-s"),
+        Target(f"{again['rules']} rules loaded anew", 2, again["seconds"], "s", at_most=True),
+        Target("longest wait of an event meanwhile", 100, again["longest_wait_ms"], "ms", at_most=True),
+    ]
+
+
 def models(figures: dict[str, Any]) -> str:
     """Rows a CPU second, one at a time and 512 together."""
     if "missing" in figures:

@@ -18,14 +18,15 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from bench import detection, network, report
+from bench.live import table
 from bench.measure import ROOT, Counts, Row, machine, pin, run, say
 
 BUDGET = 300.0
 """Seconds after which no further repetition begins."""
-TRANSPORT = 900.0
-"""Seconds after which the transport is given up."""
-NO_KAFKA = 3
-"""Exit code of `bench.transport.figures` where no Kafka can be run."""
+TRANSPORT, LIVE = 900.0, 600.0
+"""Seconds after which the transport, and live capture, are given up."""
+IMPOSSIBLE = 3
+"""Exit code of `bench.transport.figures` where no Kafka can be run, and of `bench.live` without root."""
 
 
 class Sizes(NamedTuple):
@@ -61,15 +62,18 @@ def main(words: list[str] | None = None) -> int:
     with TemporaryDirectory(prefix="nigrani-bench-") as folder:
         try:
             result = _measure(Path(folder), options.capture, sizes, repeat)
-            result["transport"] = _transport(quick=options.quick)
+            result["live"] = _apart("bench.live", LIVE, quick=options.quick)
+            result["transport"] = _apart("bench.transport.figures", TRANSPORT, quick=options.quick)
         except (detection.Failed, OSError, ValueError) as error:
             sys.stderr.write(f"bench: {error}\n")
             return 2
     result = {"machine": facts | {"load_after": machine()["load"]}, "repeat": repeat, **result}
-    targets = _targets(result["network"], result["detection"], result["transport"])
+    targets = _targets(result["network"], result["detection"], result["live"], result["transport"])
+    targets += report.rules_targets(result["rules"])
     print(_as_json(result, targets) if options.json else _as_text(result, targets))
     exact = all(row.exact is not False for row in (*result["network"], *result["detection"]) if "nigrani" in row.name)
-    return 0 if exact and report.transport_exact(result["transport"]) else 1
+    exact = exact and all(one["exact"] for one in result["rules"]["sets"])
+    return 0 if exact and not result["live"].get("failed") and report.transport_exact(result["transport"]) else 1
 
 
 def _measure(folder: Path, given: Path | None, sizes: Sizes, repeat: int) -> dict[str, Any]:
@@ -94,24 +98,32 @@ def _measure(folder: Path, given: Path | None, sizes: Sizes, repeat: int) -> dic
         "lesson": {"events": lesson.trained_on, "train_cpu_s": round(lesson.train_seconds, 2)},
         "detection": events,
         **detection.side_figures(lesson),
+        "rules": _rules(lesson.events),
     }
 
 
-def _transport(*, quick: bool) -> dict[str, Any]:
-    """The figures of the transport, or why there are none; of a process of their own, as `_child` is."""
-    say("transport\n")
-    command = [sys.executable, "-m", "bench.transport.figures", "--json", *(["--quick"] if quick else [])]
+def _rules(events: Path) -> Counts:
+    """The figures of the rules, of a process of their own, as `_child` is."""
+    say("rules ")
+    python, _ = network.peers_python()
+    return _child("bench.rules", events, *([python] if python else []))
+
+
+def _apart(module: str, seconds: float, *, quick: bool) -> dict[str, Any]:
+    """The figures of another part, or why there are none; of a process of its own, as `_child` is."""
+    say(f"{module}\n")
+    command = [sys.executable, "-m", module, "--json", *(["--quick"] if quick else [])]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            out, err = process.communicate(timeout=TRANSPORT)
+            out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)  # so that it ends what it started
-            return {"missing": f"it took longer than {TRANSPORT:.0f} s", "failed": True}
+            return {"missing": f"it took longer than {seconds:.0f} s", "failed": True}
     if out:
         figures: dict[str, Any] = json.loads(out)
         return figures
     reason = (err.strip() or "no message").splitlines()[-1]
-    return {"missing": reason, "failed": process.returncode != NO_KAFKA}
+    return {"missing": reason, "failed": process.returncode != IMPOSSIBLE}
 
 
 def _capture(folder: Path, given: Path | None, sizes: Sizes) -> tuple[Path, Counts]:
@@ -140,7 +152,7 @@ def _beside(folder: Path, capture: Path) -> Path:
     return link
 
 
-def _targets(packets: list[Row], events: list[Row], transport: dict[str, Any]) -> list[report.Target]:
+def _targets(packets: list[Row], events: list[Row], live: dict[str, Any], transport: dict[str, Any]) -> list[report.Target]:
     """What nigrani holds itself to."""
     rows = {row.name: row for row in (*packets, *events)}
     peak = max(rows[network.METER].megabytes, rows[network.WHOLE].megabytes)
@@ -149,8 +161,13 @@ def _targets(packets: list[Row], events: list[Row], transport: dict[str, Any]) -
         report.Target("interpreted meter", 100_000, rows[network.INTERPRETED].rate, "packets/CPU-s"),
         report.Target("agent's peak memory", 48, peak, "MB", at_most=True),
         report.Target("detector, rules and baseline", 50_000, rows[detection.WHOLE].rate, "events/CPU-s"),
+        *table.targets(_live_rows(live)),
         *report.transport_targets(transport),
     ]
+
+
+def _live_rows(live: dict[str, Any]) -> list[table.Row]:
+    return [table.Row.read(row) for row in live.get("rows", ())]
 
 
 def _as_json(result: dict[str, Any], targets: list[report.Target]) -> str:
@@ -181,10 +198,15 @@ def _as_text(result: dict[str, Any], targets: list[report.Target]) -> str:
         f"Events to alerts: baseline learnt from {lesson['events']:,} events in {lesson['train_cpu_s']} CPU s",
         report.detection(result["detection"]),
         "",
+        report.rules(result["rules"]),
+        "",
         "Models on flow records",
         report.models(result["models"]),
         "",
         report.spool(result["spool"]),
+        "",
+        "Live capture, on a wire between two namespaces",
+        result["live"].get("missing") or table.text(_live_rows(result["live"])),
         "",
         report.transport(result["transport"]),
         "",

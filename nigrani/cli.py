@@ -11,9 +11,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NamedTuple
 
 from nigrani import __version__
+from nigrani.service import journal
 from nigrani.service.errors import Problem
 
 
@@ -28,10 +30,23 @@ class Verb(NamedTuple):
 VERBS = (
     Verb(("agent", "replay"), "agent.commands.replay", "captures and log files to events"),
     Verb(("agent", "run"), "agent.commands.run", "watch network interfaces, live"),
+    Verb(("agent", "reveal"), "agent.commands.reveal", "tokens back to what they stand for, audited"),
+    Verb(("agent", "check"), "agent.commands.check", "everything that would go wrong at a start, told before"),
+    Verb(("agent", "status"), "agent.commands.status", "how the agent that runs is, in a few lines"),
+    Verb(("agent", "top"), "agent.commands.top", "the same, live"),
+    Verb(("agent", "dissect"), "agent.commands.dissect", "a close look at a capture's packets, on this host alone"),
     Verb(("agent", "forward"), "agent.commands.forward", "ship a spool to Kafka, without capturing"),
     Verb(("detector", "train"), "detector.commands.train", "learn a baseline from benign events"),
     Verb(("detector", "score"), "detector.commands.score", "events to alerts, once"),
     Verb(("detector", "run"), "detector.commands.run", "the detector's service"),
+    Verb(("rules", "check"), "detector.commands.rules_check", "read rule files and run their tests"),
+    Verb(("rules", "test"), "detector.commands.rules_test", "run the tests of rules"),
+    Verb(("rules", "list"), "detector.commands.rules_list", "the rules there are"),
+    Verb(("rules", "explain"), "detector.commands.rules_explain", "what a rule reads, asks and counts"),
+    Verb(("rules", "try"), "detector.commands.rules_try", "a rule on events: what matches, and what nearly does"),
+    Verb(("rules", "backtest"), "detector.commands.rules_backtest", "a rule on the site's past: alerts a day"),
+    Verb(("rules", "new"), "detector.commands.rules_new", "a rule to begin from"),
+    Verb(("rules", "diff"), "detector.commands.rules_diff", "how two sets of rules differ"),
     Verb(("spool", "stat"), "nigrani.commands.spool_stat", "what a spool holds, and how far its readers are"),
     Verb(("spool", "verify"), "nigrani.commands.spool_verify", "look for damage in a spool"),
     Verb(("spool", "cat"), "nigrani.commands.spool_cat", "the events of a spool"),
@@ -46,6 +61,7 @@ VERBS = (
 ROLES = {
     "agent": "on a hospital host",
     "detector": "where events are scored",
+    "rules": "write, test and try rules",
     "spool": "look into an embedded bus",
     "topics": "look after the topics of a Kafka cluster",
 }
@@ -79,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         module = importlib.import_module(verb.module)
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"nigrani: {' '.join(verb.words)} is not installed here: {error.name} is missing\n")
+        _tell(f"{' '.join(verb.words)} is not installed here: {error.name} is missing")
         return 1
     own = argparse.ArgumentParser(
         prog=" ".join(("nigrani", *verb.words)),
@@ -89,10 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module.arguments(own)
     options = own.parse_args(words[len(verb.words) :])
     try:
-        return int(module.run(options))
+        return _run(module, options)
     except Problem as problem:
-        for line in str(problem).splitlines():
-            sys.stderr.write(f"nigrani: {line}\n")
+        _tell(str(problem))
         return problem.code
     except KeyboardInterrupt:
         return 130
@@ -101,12 +116,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"nigrani: {place}{error.strerror or error}\n")
+        _tell(f"{place}{error.strerror or error}")
         try:
             sys.stdout.flush()
         except OSError:  # what is left has nowhere to go
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _run(module: ModuleType, options: argparse.Namespace) -> int:
+    """Carry out the verb. Raises Problem, also where the system gives no more threads."""
+    try:
+        return int(module.run(options))
+    except RuntimeError as error:
+        if "new thread" not in str(error):
+            raise
+        raise Problem(f"{error}: raise the unit's TasksMax, or how many processes its user may have") from None
+
+
+def _tell(text: str) -> None:
+    """Each line on standard error, as an error where that is the journal."""
+    start = journal.ERROR if journal.listens() else "nigrani: "
+    sys.stderr.writelines(f"{start}{line}\n" for line in text.splitlines())
 
 
 if __name__ == "__main__":

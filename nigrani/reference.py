@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from prometheus_client.metrics_core import Metric
 
 from nigrani.cli import VERBS
+from nigrani.service.endpoint import ENDS, Connections
+from nigrani.service.exposition import FamilyLike
 from nigrani.stream.events import DATASETS
 from nigrani.stream.schema import schema
 
@@ -89,6 +90,7 @@ def metrics() -> Iterator[str]:
     from detector.setup import load_rules  # noqa: PLC0415 - as above
 
     yield from _families(Metrics(load_rules(), Counters()).registry.collect())
+    yield from _families(Connections(dict.fromkeys(ENDS, 0)).collect())
 
 
 def forwarding() -> Iterator[str]:
@@ -108,7 +110,36 @@ def forwarding() -> Iterator[str]:
         yield from _families(Delivery(forwarder, folder).collect())
 
 
-def _families(found: Iterable[Metric]) -> Iterator[str]:
+def running() -> Iterator[str]:
+    """A table row for each metric of what an agent is and of its configuration."""
+    from agent.config import AgentConfig  # noqa: PLC0415 - the detector's package is without
+    from agent.reload import Reload  # noqa: PLC0415 - as above
+    from agent.standing import Standing  # noqa: PLC0415 - as above
+
+    class Still:
+        def counters(self) -> dict[str, int]:
+            return {"packets": 0, "events": 0}
+
+        def datasets(self) -> dict[str, int]:
+            return dict.fromkeys(DATASETS, 0)
+
+    yield from _families(Standing(Still(), str).collect())
+    yield from _families(Reload(AgentConfig(), AgentConfig, ()).collect())
+
+
+def clock() -> Iterator[str]:
+    """A table row for each metric of the agent's clock, and of its endpoint."""
+    from agent.clock import ClockWatch  # noqa: PLC0415 - the detector's package is without
+    from agent.config import Clock  # noqa: PLC0415 - as above
+    from agent.ntp import Answer  # noqa: PLC0415 - as above
+
+    watch = ClockWatch(Clock(ntp="ntp.hospital.example"))
+    watch.answer = Answer(0.0, 0.0)
+    yield from _families(watch.collect())
+    yield from _families(Connections(dict.fromkeys(ENDS, 0)).collect())
+
+
+def _families(found: Iterable[FamilyLike]) -> Iterator[str]:
     for family in found:
         labels = sorted({label for sample in family.samples for label in sample.labels})
         suffix = "_total" if family.type == "counter" else ""
@@ -154,9 +185,11 @@ def page() -> str:
         "| metric | type | labels | |\n|---|---|---|---|",
         *metrics(),
         "\n## Metrics of the agent\n",
-        "Its counters under the prefix `nigrani_agent_`, and with Kafka:\n",
+        "Counters under the prefix `nigrani_agent_`; with Kafka those of `forward`, with a time server those of `clock`:\n",
         "| metric | type | labels | |\n|---|---|---|---|",
+        *running(),
         *forwarding(),
+        *clock(),
         "",
         "## Datasets\n",
         ENVELOPE,

@@ -90,6 +90,11 @@ class Ring:
         """For whoever waits."""
         return self._socket.fileno()
 
+    def holds(self, share: float) -> bool:
+        """Whether the kernel has handed over this share of the blocks; one look, for it does so in order."""
+        last = max(1, int(self.blocks * share)) - 1
+        return bool(_STATUS.unpack_from(self._memory, (self._next + last) % self.blocks * BLOCK + 8)[0] & STATUS_USER)
+
     def ready(self) -> int:
         """How many blocks the kernel has handed over."""
         count = 0

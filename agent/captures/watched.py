@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.captures.bpf import Instruction, Op, Program
 from agent.captures.filter import ETHERNET, LOOPBACK, Scope, build
 from agent.captures.interfaces import EVERY, Interface, look_up
 from agent.captures.ring import Ring, Totals
@@ -14,12 +17,13 @@ from agent.captures.shedding import Shedding
 from nigrani.service.errors import Problem
 
 if TYPE_CHECKING:
-    from agent.captures.bpf import Program
     from agent.captures.settings import CaptureSettings
     from agent.meter import Meter
 
 RARE = 8
 """The ring for interfaces without an Ethernet header, tunnels as a rule, is this fraction of the other."""
+NOTHING = Program([Instruction(Op.RET, 0, 0, 0)])
+"""The filter that lets no packet through."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +48,8 @@ class Counts:
 class Watched:
     """One interface, or all of them under the name `any`."""
 
-    def __init__(self, name: str, settings: CaptureSettings) -> None:
-        """Raises Problem where it is not there or may not be watched."""
+    def __init__(self, name: str, settings: CaptureSettings, *, deaf: bool = False) -> None:
+        """Raises Problem where it is not there or may not be watched. deaf: nothing comes in until `listen`."""
         self.name = name
         self.rings: list[Ring] = []
         self.counts = Counts()
@@ -57,19 +61,39 @@ class Watched:
         """The highest share of a ring that was found full since the last `check`."""
         self._settings = settings
         self._scopes: list[Scope] = []
-        self._number = 0
         found = look_up(name)
         if found is None:
             raise Problem(f"interface {name}: there is none of that name")
         if name == EVERY and settings.promiscuous:
             raise Problem("interface any: name the interfaces that are to be promiscuous")
-        try:
+        self._found = found
+        """The interface that the rings are for."""
+        with _told(name):
             self._open(found)
-        except PermissionError:
-            raise Problem(f"interface {name}: watching it needs CAP_NET_RAW (or root)") from None
-        except OSError as error:
-            raise Problem(f"interface {name}: {error.strerror or error}") from None
+            if not deaf:
+                self._listen()
         self.is_up = found.is_up
+
+    def listen(self) -> None:
+        """Begin, where it was made deaf. Raises Problem."""
+        with _told(self.name):
+            self._listen()
+
+    def adopt(self, settings: CaptureSettings) -> None:
+        """Filter by these settings from now on, which differ from the old ones in nothing else."""
+        self._settings = settings
+        if not settings.shed:
+            self.shedding = Shedding()
+        self._filter()
+
+    def mute(self) -> None:
+        """Take in nothing more, until `adopt`."""
+        for ring in self.rings:
+            ring.filter(NOTHING)
+
+    def holds(self, share: float) -> bool:
+        """Whether this share of a ring waits to be read."""
+        return any(ring.holds(share) for ring in self.rings)
 
     def read(self, meter: Meter, now: float) -> int:
         """Meter what is ready; returns the number of packets."""
@@ -94,7 +118,7 @@ class Watched:
         self.fill = 0.0
         down = any(ring.error() == errno.ENETDOWN for ring in self.rings)
         found = look_up(self.name)
-        if found is not None and found.number == self._number and self.rings:
+        if found is not None and found.number == self._found.number and self.rings:
             self._note(up=found.is_up and not down)
             return False
         changed = bool(self.rings)
@@ -117,6 +141,7 @@ class Watched:
     def _reopen(self, found: Interface) -> bool:
         try:
             self._open(found)
+            self._listen()
         except OSError:  # it went again, or is not yet ready: the next check tries anew
             return False
         self._note(up=found.is_up)
@@ -133,30 +158,42 @@ class Watched:
             _log.warning("interface %s: is down or gone, nothing is seen of it", self.name)
 
     def _open(self, found: Interface) -> None:
-        """Raises OSError, and leaves nothing open then."""
+        """Rings that are deaf yet. Raises OSError, and leaves nothing open then."""
         settings = self._settings
         every = self.name == EVERY
         framed = found.hardware in {ETHERNET, LOOPBACK}
         self._scopes = [Scope(False, True), Scope(True, True)] if every else [Scope(cooked=not framed)]
+        self._found = found
         try:
             for scope in self._scopes:
                 size = settings.ring_bytes // RARE if scope.cooked and every else settings.ring_bytes
-                ring = Ring(size, self._program(scope), cooked=scope.cooked)
-                self.rings.append(ring)
-                ring.listen("" if every else self.name, incoming_only=found.hardware == LOOPBACK)
+                self.rings.append(Ring(size, self._program(scope), cooked=scope.cooked))
+        except OSError:
+            self.close()
+            raise
+
+    def _listen(self) -> None:
+        """Raises OSError, and leaves nothing open then."""
+        settings = self._settings
+        every = self.name == EVERY
+        try:
+            for ring, scope in zip(self.rings, self._scopes, strict=True):
+                ring.listen("" if every else self.name, incoming_only=self._found.hardware == LOOPBACK)
                 if settings.promiscuous:
-                    ring.take_in_all(found.number)
+                    ring.take_in_all(self._found.number)
                 if settings.fanout:
                     ring.join(settings.fanout + (every and scope.cooked), settings.fanout_kind)
         except OSError:
             self.close()
             raise
-        self._number = found.number
+
+    def _filter(self) -> None:
+        for ring, scope in zip(self.rings, self._scopes, strict=False):
+            ring.filter(self._program(scope))
 
     def _refilter(self) -> None:
         """Put the filter on anew, with what the shedding says now."""
-        for ring, scope in zip(self.rings, self._scopes, strict=False):
-            ring.filter(self._program(scope))
+        self._filter()
         if self.shedding.one_in > 1:
             _log.warning(
                 "interface %s: cannot keep up: of TCP segments that neither open, end nor push, one in %d is read; "
@@ -170,3 +207,14 @@ class Watched:
     def _program(self, scope: Scope) -> Program:
         settings = self._settings
         return build(settings.look, settings.exclusions, self.shedding.one_in, scope)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What the kernel refuses, as a Problem."""
+    try:
+        yield
+    except PermissionError:
+        raise Problem(f"interface {name}: watching it needs CAP_NET_RAW (or root)") from None
+    except OSError as error:
+        raise Problem(f"interface {name}: {error.strerror or error}") from None

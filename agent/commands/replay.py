@@ -43,8 +43,8 @@ def run(options: argparse.Namespace) -> int:
     if not inputs.sources:
         return 1
     with _sink(options, config) as sink:
-        privacy = make_privacy(config, fingerprint(inputs.paths), options.config)
-        pipeline = make_pipeline(config, privacy, sink, options.config)
+        privacy = make_privacy(config, fingerprint(inputs.paths))
+        pipeline = make_pipeline(config, privacy, sink)
         replay = Replay(inputs.sources, pipeline)
         with Progress("replay") as bar:
             faults = replay.run(lambda done, total, _when: bar.show(done, total))

@@ -1,20 +1,31 @@
 """Watch network interfaces and logs: packets and lines to events on the bus, and on to Kafka, until told to stop.
 
 Without `kafka.servers` events stay on the bus. Interfaces need CAP_NET_RAW. Metrics are served on `metrics.listen`.
+SIGHUP has the configuration read anew: what changed is applied, or, where that cannot be, the old one stays.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+from operator import attrgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.config import AgentConfig
 from agent.sources.settings import Logs
 from nigrani.service import log
-from nigrani.service.config import load
-from nigrani.service.errors import BadConfig, Fault, Problem
-from nigrani.service.notify import notify
+from nigrani.service.config import Loaded, load_with_lines
+from nigrani.service.errors import BadConfig, Problem
+from nigrani.service.hangup import Hangup
+from nigrani.service.notify import notify, reloading
 from nigrani.service.stop import Stop
+
+if TYPE_CHECKING:
+    from agent.dispatch import Dispatch
+    from agent.reload import Part
+    from agent.service import AgentService
+    from nigrani.service.serving import Serving
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,39 +36,77 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT."""
-    from agent.service import AgentService  # noqa: PLC0415 - only once the options stand
-    from agent.setup import bus_folder, make_forwarder  # noqa: PLC0415 - as above
-    from nigrani.service.endpoint import Endpoint  # noqa: PLC0415 - as above
+    """Serve until SIGTERM or SIGINT; SIGHUP has the configuration read anew."""
+    hangup = Hangup()  # first of all: whoever asks too early must not end us
+    from agent.dispatch import Dispatch  # noqa: PLC0415 - only once the options stand
+    from agent.reload import Reload  # noqa: PLC0415 - as above
+    from agent.service import AgentService  # noqa: PLC0415 - as above
+    from agent.setup import bus_folder  # noqa: PLC0415 - as above
+    from agent.standing import Standing  # noqa: PLC0415 - as above
+    from nigrani.service.exposition import Registry  # noqa: PLC0415 - as above
+    from nigrani.service.serving import Serving  # noqa: PLC0415 - as above
     from nigrani.stream.spool import Spool  # noqa: PLC0415 - as above
 
     log.start(verbose=options.verbose)
-    config = load(AgentConfig, options.config, options.set)
-    if not config.interfaces and config.logs == Logs():
-        where = str(options.config or "configuration")
-        raise BadConfig([Fault(where, 0, "nothing to watch", "set interfaces, such as [eth0], or logs")])
+    config = read(options).config
     folder = bus_folder(config)
     try:
         spool = Spool.open(folder, max_bytes=config.bus.max_bytes, fsync=config.bus.fsync)
     except (OSError, ValueError) as error:
         raise Problem(str(error)) from None
-    forwarder = make_forwarder(config, folder) if config.kafka.servers else None
-    service = AgentService(config, spool, options.config)
-    if forwarder is not None:
-        service.forwards(forwarder, folder)
-    endpoint = Endpoint(service.registry, config.metrics.listen)
+    dispatch = Dispatch(config, folder)
+    service = AgentService(config, spool)
+    standing = Standing(service, dispatch.trouble)
+    registry = Registry()
+    serving = Serving(registry, config.metrics)
+    reload = Reload(config, lambda: read(options).config, parts(service, dispatch, serving))
+    for collector in (service.registry, dispatch, reload, standing):
+        registry.register(collector)
     stop = Stop()
-    if forwarder is not None:
-        forwarder.start()
-    notify("READY=1")
+    dispatch.start()
+    _rest_from_garbage()
+    notify("READY=1", f"STATUS={standing.line()}")
     while not stop.asked:
+        if hangup.taken():
+            reloading()
+            notify("READY=1", f"STATUS=configuration {reload()}")
         service.step()
-        if forwarder is None or forwarder.runs:
+        if dispatch.runs:
             notify("WATCHDOG=1")
+        if standing.due():
+            notify(f"STATUS={standing.line()}")
     notify("STOPPING=1")
     service.close()
-    if forwarder is not None:
-        forwarder.stop()
+    dispatch.stop()
     spool.close()
-    endpoint.close()
+    serving.close()
     return 0
+
+
+def read(options: argparse.Namespace) -> Loaded[AgentConfig]:
+    """The configuration. Raises BadConfig or Problem."""
+    loaded = load_with_lines(AgentConfig, options.config, options.set)
+    if not loaded.config.interfaces and loaded.config.logs == Logs():
+        raise BadConfig([loaded.fault("interfaces", "nothing to watch", "set interfaces, such as [eth0], or logs")])
+    return loaded
+
+
+def parts(service: AgentService, dispatch: Dispatch, serving: Serving) -> list[Part]:
+    """What follows the configuration while the agent runs; what cannot fail comes last."""
+    from agent.reload import Part  # noqa: PLC0415 - as in run
+
+    return [
+        Part("capture", lambda config: (config.interfaces, config.capture), service.change_capture),
+        Part("logs", attrgetter("logs"), service.change_logs),
+        Part("metrics", attrgetter("metrics"), lambda config: serving.change(config.metrics)),
+        Part("clock", attrgetter("clock"), service.change_clock),
+        Part("kafka", attrgetter("kafka"), dispatch.change),
+        Part("privacy", lambda config: (config.privacy, config.host), service.change_privacy),
+    ]
+
+
+def _rest_from_garbage() -> None:
+    """Look for cycles seldom, and not among what was loaded: events and records are in none, and there are many of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1_000)

@@ -33,12 +33,13 @@ _ACTIONS = {
     "download_job": "download",
     "train.deploy": "job-start",
     "train.start": "job-start",
+    "train.start_job": "job-start",
     "train.abort": "job-end",
     "component_authorization.class_allow_list_disabled": "unlisted-code",
     "component_authorization.default_class_allow_list_used": "unlisted-code",
     "component_authorization.unlisted_class_allowed": "unlisted-code",
 }
-"""Command or topic → act; any other is `admin`."""
+"""Command or topic → act; any other is `admin`. The console may write a command with its scope: `job_mgmt.submit_job`."""
 _WORD = re.compile(r"[A-Za-z_][\w.]{0,63}")
 
 
@@ -62,7 +63,7 @@ class NvflareAudit:
         if "J" in headers:
             return Fact("ai.training", when, {**fields, **_job(headers, message)}, None)
         command, _, rest = headers["A"].partition(" ")
-        action = _ACTIONS.get(command, "admin")
+        action = _ACTIONS.get(command) or _ACTIONS.get(command.rpartition(".")[2], "admin")
         if action == "login":
             fields["user"] = rest or fields["user"]
         return Fact("ai.training", when, {**fields, "action": action, "task": _word(command)}, None)

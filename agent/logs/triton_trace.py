@@ -53,6 +53,8 @@ class _Request:
 
 
 _decode = msgspec.json.Decoder(_Piece).decode
+_Row = tuple[int, str, bool, int, int]
+"""Number, model, part, first and last of one request."""
 
 
 class TritonTrace:
@@ -74,6 +76,10 @@ class TritonTrace:
             raise ValueError("nested too deeply") from None
         if not (piece.model_name or piece.timestamps or piece.activity):
             raise ValueError("no object of a trace")
+        known = self._open.get(piece.id)
+        if known is not None and known.model and piece.model_name:
+            del self._open[piece.id]  # the server began to count anew
+            self.forgotten += 1
         request = self._request(piece.id)
         request.model = model_name(piece.model_name) or request.model
         request.part = request.part or piece.parent_id > 0
@@ -92,6 +98,20 @@ class TritonTrace:
             return None
         fields = {"server": "triton", "model": request.model, "action": "predict"}
         return Fact("ai.inference", when, {**fields, "source": "", "duration": max(request.last - request.first, 0)}, None)
+
+    def memory(self) -> list[_Row]:
+        """The requests begun and not ended."""
+        return [(number, one.model, one.part, one.first, one.last) for number, one in self._open.items()]
+
+    def recall(self, memory: object, /) -> None:
+        """See `Remembering`."""
+        try:
+            rows = msgspec.convert(memory, list[_Row])
+        except msgspec.ValidationError:
+            return
+        for number, model, part, first, last in rows[-MAX_OPEN:]:
+            request = self._open[number] = _Request()
+            request.model, request.part, request.first, request.last = model_name(model), part, first, last
 
     def _request(self, number: int) -> _Request:
         request = self._open.get(number)

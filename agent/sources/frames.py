@@ -18,6 +18,8 @@ class Frames:
         self.skipped = 0
         """Messages longer than the bound."""
         self._part = bytearray()
+        self._looked = 0
+        """How many of its bytes are known to hold no end: a sender of single bytes must not have all looked at for each."""
         self._beyond = 0
         self._skipping = False
 
@@ -44,6 +46,7 @@ class Frames:
         whole = not (self._skipping or self._beyond or self._part[:1].isdigit())
         last = bytes(self._part).rstrip(b"\r") if whole else b""
         self._part.clear()
+        self._looked = 0
         return last
 
     def _next(self) -> bytes:
@@ -77,9 +80,10 @@ class Frames:
         return b""
 
     def _ended(self) -> bytes:
-        found = _END.search(self._part)
+        found = _END.search(self._part, self._looked)
         end = found.start() if found else -1
         del found  # it holds the buffer
+        self._looked = 0 if end >= 0 else len(self._part)
         message = b""
         if end >= 0:
             if end <= MAX_MESSAGE and not self._skipping:
@@ -92,4 +96,5 @@ class Frames:
             self.skipped += not self._skipping
             self._skipping = True
             self._part.clear()
+            self._looked = 0
         return message

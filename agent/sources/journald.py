@@ -13,12 +13,14 @@ import re
 import select
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
 from agent.log import MAX_LINE
-from agent.source import Piece, State
+from agent.source import LIMIT, Piece, State
 from agent.sources.cut import Lines
 from agent.sources.settings import Journal
 from nigrani.service.errors import Problem
@@ -42,6 +44,14 @@ class _Entry(msgspec.Struct):
     unit: str | list[int | str] | None = msgspec.field(name="_SYSTEMD_UNIT", default=None)
 
 
+class _Told(NamedTuple):
+    """An entry that was read, and what is told of it."""
+
+    cursor: str
+    second: int
+    piece: Piece | None
+
+
 _decode = msgspec.json.Decoder(_Entry).decode
 
 
@@ -58,6 +68,8 @@ class JournalReader:
         self._cursor = cursor if isinstance(cursor, str) and _CURSOR.fullmatch(cursor) else ""
         self._second = second if isinstance(second, int) and second > 0 else int(time.time())
         self._cut = Lines(MAX_ENTRY)
+        self._entries: deque[_Told] = deque()
+        """Read and not given out, of one piece at most."""
         self._wait = FIRST_WAIT
         self._next = 0.0
         self._heard = False
@@ -68,28 +80,14 @@ class JournalReader:
         """Readable when entries have come; -1 while no child runs."""
         return self._child.stdout.fileno() if self._child and self._child.stdout else -1
 
-    def read(self, timeout: float = 0.0) -> list[Piece]:
+    def read(self, timeout: float = 0.0, limit: int = LIMIT) -> list[Piece]:
         """See `Source`."""
-        if self._child is None:
-            if self._clock() < self._next:
-                time.sleep(min(timeout, max(self._next - self._clock(), 0.0)))
-                return []
-            self.counters["restarts"] += 1
-            try:
-                self._start()
-            except Problem as problem:
-                self._later(str(problem))
-                return []
-        pieces: list[Piece] = []
-        done = 0
-        while done < TURN and self._ready(0.0 if done else timeout):
-            data = os.read(self.fileno(), PIECE)
-            if not data:
-                self._ended()
-                break
-            done += len(data)
-            pieces += self._pieces(data)
-        return pieces
+        if len(self._entries) < limit and (self._child is not None or self._again(timeout)):
+            self._take(0.0 if self._entries else timeout, limit)
+        given = [self._entries.popleft() for _ in range(min(limit, len(self._entries)))]
+        for entry in given:
+            self._cursor, self._second = entry.cursor or self._cursor, entry.second or self._second
+        return [entry.piece for entry in given if entry.piece is not None]
 
     def state(self) -> State:
         """The cursor of the last entry given out, and its second, for a journal that does not know the cursor any more."""
@@ -122,6 +120,32 @@ class JournalReader:
         self._cut = Lines(MAX_ENTRY)
         self._heard = False
 
+    def _again(self, timeout: float) -> bool:
+        """Start the child again, where it is time to."""
+        if self._entries:
+            return False  # it goes on after the last one given out
+        if self._clock() < self._next:
+            time.sleep(min(timeout, max(self._next - self._clock(), 0.0)))
+            return False
+        self.counters["restarts"] += 1
+        try:
+            self._start()
+        except Problem as problem:
+            self._later(str(problem))
+            return False
+        return True
+
+    def _take(self, timeout: float, limit: int) -> None:
+        """Entries that have come."""
+        done = 0
+        while done < TURN and len(self._entries) < limit and self._ready(0.0 if done else timeout):
+            data = os.read(self.fileno(), PIECE)
+            if not data:
+                self._ended()
+                break
+            done += len(data)
+            self._cut_entries(data)
+
     def _ready(self, timeout: float) -> bool:
         fd = self.fileno()
         poll = select.poll()
@@ -146,33 +170,29 @@ class JournalReader:
         self._heard = False
         log.warning("%s; it is started again in %.0f s", reason, self._wait)
 
-    def _pieces(self, data: bytes) -> list[Piece]:
+    def _cut_entries(self, data: bytes) -> None:
         skipped = self._cut.skipped
-        pieces: list[Piece] = []
         for line in self._cut.feed(data):
             try:
-                piece = self._piece(line)
+                entry = self._entry(line)
             except (ValueError, RecursionError):
                 self.counters["broken_entries"] += 1
                 continue
-            if len(piece.line) > MAX_LINE:
-                self.counters["long_lines"] += 1
-            elif piece.line.strip():
-                pieces.append(piece)
+            self._entries.append(entry)
         self.counters["long_lines"] += self._cut.skipped - skipped
-        return pieces
 
-    def _piece(self, line: bytes) -> Piece:
+    def _entry(self, line: bytes) -> _Told:
         entry = _decode(line)
         message, unit = _bytes(entry.message), _bytes(entry.unit)
         when = int(entry.time) if entry.time.isascii() and entry.time.isdigit() and len(entry.time) < 17 else None
         self.counters["entries"] += 1
         self._heard = True
-        if _CURSOR.fullmatch(entry.cursor):
-            self._cursor = entry.cursor
-        if when:
-            self._second = when // 1_000_000
-        return Piece(message, when, unit.decode("utf-8", "replace")[:256])
+        piece = Piece(message, when, unit.decode("utf-8", "replace")[:256])
+        if len(message) > MAX_LINE:
+            self.counters["long_lines"] += 1
+        of_use = len(message) <= MAX_LINE and message.strip()
+        cursor = entry.cursor if _CURSOR.fullmatch(entry.cursor) else ""
+        return _Told(cursor, (when or 0) // 1_000_000, piece if of_use else None)
 
 
 def _bytes(value: str | list[int | str] | None) -> bytes:

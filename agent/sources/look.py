@@ -27,6 +27,8 @@ class Seen(NamedTuple):
     writable: str
     """Who else can write it: nobody, group or everybody."""
     digest: str = ""
+    verdict: str = ""
+    """Of the manifest, as it was told."""
 
     @classmethod
     def of(cls, there: os.stat_result) -> Seen:

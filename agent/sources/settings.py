@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.logs.clock import zone_named
+
 Format = Literal[
     "ai-gateway", "ai-http-access", "dicom-audit", "nvflare-audit", "orthanc", "training-ledger", "triton-trace"
 ]
@@ -39,6 +41,11 @@ class File:
     beginning: bool = False
     """Read what was in the file before the agent first saw it."""
 
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path: name the file")
+        _check_zone(self.zone)
+
 
 @dataclass(frozen=True)
 class Journal:
@@ -58,6 +65,7 @@ class Journal:
             raise ValueError("units: name at least one unit, such as ollama.service")
         if not self.command:
             raise ValueError("command: name the program, such as journalctl")
+        _check_zone(self.zone)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class Syslog:
             raise ValueError("transport tls needs certificate, key and ca")
         if not 1 <= self.connections <= 1024:
             raise ValueError("connections: from 1 to 1024")
+        _check_zone(self.zone)
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,8 @@ class Folder:
     """What its files are, and so what is told of them."""
     manifest: str = ""
     """A file as `sha256sum` writes it, which lists what should be there. Default: `SHA256SUMS` in the folder, if there."""
+    manifest_key: str = ""
+    """Who may sign the manifest: allowed signers of ssh-keygen (`SHA256SUMS.sig`), or a keyring called *.gpg (`.asc`)."""
     interval: float = 60.0
     """Seconds from one look to the next."""
     files: int = 10_000
@@ -110,8 +121,15 @@ class Folder:
     def __post_init__(self) -> None:
         if not 1 <= self.interval <= 86_400 or not 1 <= self.files <= 1_000_000:
             raise ValueError("interval: from 1 s to a day; files: from 1 to a million")
+        if not self.path:
+            raise ValueError("path: name the folder")
+        if self.manifest_key and not self.manifest_key.startswith("/"):
+            raise ValueError("manifest_key: name the file by its whole path")
         if not 65_536 <= self.bytes_per_second <= 1 << 34:
             raise ValueError("bytes_per_second: from 65536")
+
+
+Kind = File | Journal | Syslog | Folder
 
 
 @dataclass(frozen=True)
@@ -136,3 +154,14 @@ class Logs:
             raise ValueError("two sources have the same name")
         if len(names) > MAX_SOURCES:
             raise ValueError(f"{len(names)} sources are too many (at most {MAX_SOURCES})")
+
+    def named(self) -> dict[str, Kind]:
+        """All of them by name, in the order in which they are read."""
+        return {**self.files, **self.journal, **self.syslog, **self.folders}
+
+
+def _check_zone(name: str) -> None:
+    try:
+        zone_named(name)
+    except ValueError as error:
+        raise ValueError(f"zone: {error}") from None

@@ -12,11 +12,12 @@ import selectors
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import tzinfo
 
 from agent.logs.clock import now, zone_named
-from agent.source import Piece, State
+from agent.source import LIMIT, Piece, State
 from agent.sources.frames import MAX_MESSAGE, Frames
 from agent.sources.settings import Syslog
 from agent.sources.syslog_header import read_header
@@ -66,6 +67,8 @@ class SyslogListener:
         self._tls = _context(settings) if settings.transport == "tls" else None
         self._selector = selectors.DefaultSelector()
         self._open: dict[socket.socket, _Connection] = {}
+        self._ready: deque[Piece] = deque()
+        """Messages not given out yet, of one turn at most."""
         self._socket = _listen(settings)
         self.port: int = self._socket.getsockname()[1]
         self._selector.register(self._socket, selectors.EVENT_READ)
@@ -74,19 +77,11 @@ class SyslogListener:
         """Readable when any of its sockets is."""
         return self._selector.fileno() if isinstance(self._selector, selectors.EpollSelector) else -1
 
-    def read(self, timeout: float = 0.0) -> list[Piece]:
+    def read(self, timeout: float = 0.0, limit: int = LIMIT) -> list[Piece]:
         """See `Source`."""
-        pieces: list[Piece] = []
-        for key, _ in self._selector.select(timeout)[:TURN]:
-            if key.fileobj is not self._socket:
-                pieces += self._hear(key.data)
-            elif self._settings.transport == "udp":
-                pieces += self._datagrams()
-            else:
-                self._accept()
-        self._close_stalled()
-        self.counters["open"] = len(self._open)
-        return pieces
+        if not self._ready:
+            self._hear_all(timeout)
+        return [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
 
     def state(self) -> State:
         """Nothing: what a sender has sent is not sent again."""
@@ -98,6 +93,17 @@ class SyslogListener:
             self._end(connection)
         self._selector.close()
         self._socket.close()
+
+    def _hear_all(self, timeout: float) -> None:
+        for key, _ in self._selector.select(timeout)[:TURN]:
+            if key.fileobj is not self._socket:
+                self._ready += self._hear(key.data)
+            elif self._settings.transport == "udp":
+                self._ready += self._datagrams()
+            else:
+                self._accept()
+        self._close_stalled()
+        self.counters["open"] = len(self._open)
 
     def _datagrams(self) -> list[Piece]:
         pieces: list[Piece] = []
@@ -159,7 +165,7 @@ class SyslogListener:
         except OSError as error:  # ssl.SSLError is one, and one for a certificate is a ValueError too
             if connection.greeting:
                 self.counters["failed_handshakes"] += 1
-                log.info("%s: handshake failed: %s", connection.origin, error.strerror or error)
+                log.info("a handshake failed: %s", error.strerror or error)  # not who: no address stands in the log
             self._end(connection)
         except ValueError:
             self.counters["unframed"] += 1

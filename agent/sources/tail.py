@@ -1,24 +1,26 @@
 """A file followed by its name, through every way of rotating it.
 
-*Renamed*: the old file is read on until it has been silent for a while, then the new one. *Copied and truncated*: the
-file is read from its beginning again once it is shorter than what was read, or begins otherwise. After a restart reading
-goes on at the exact byte where it stopped, in the renamed file first; a file is known again by inode and by a hash of its
-first bytes, because inodes are used again. What was compressed or deleted meanwhile is lost, and counted.
+*Renamed*: the old file is read on until it has been silent for a while, then the next one. *Copied and truncated*: once it
+is shorter than what was read, or begins otherwise, what was not read is looked for in the copy, and then the file is read
+from its beginning. After a restart reading goes on at the exact byte where it stopped, wherever that file is now, and then
+through all files that were the log since, packed by gzip or not, the oldest first; a file is known again by its inode and
+a hash of its first bytes, because inodes are used again. What was deleted meanwhile is lost, and counted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import stat
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.log import MAX_LINE
-from agent.source import Piece, State
-from agent.sources.cut import cutter
+from agent.source import LIMIT, Piece, State
+from agent.sources.cut import Cutter, cutter
+from agent.sources.rotated import FOREIGN, PACKED, Opened, Rotated, rotated, with_inode
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +33,80 @@ COPY = 64
 """First bytes that are enough to know a copy by, which has another inode."""
 GRACE = 5.0
 """Seconds of silence after which a renamed file is done with: writers learn of a rotation late."""
-SIBLINGS = 256
-"""Names looked at for a file that was renamed while nobody looked."""
+LONG_AGO = 60_000_000_000
+"""Nanoseconds without a write after which nothing more is waited for."""
+PAST = 8
+"""Files remembered as read."""
+LOOK = 1.0
+"""Seconds between two looks through the folder for a file that is not there."""
+COUNTERS = (
+    "bytes",
+    "rotations",
+    "truncations",
+    "lost_ends",
+    "lost_bytes",
+    "long_lines",
+    "unreadable_files",
+    "absent",
+)
+
+
+class _Past(NamedTuple):
+    """A file that was read."""
+
+    size: int
+    head: str
+    inode: int
+
+
+class _Place(NamedTuple):
+    """What a state holds."""
+
+    inode: int
+    offset: int
+    head: str
+    """SHA-256 of the first `size` bytes."""
+    size: int
+    modified: int
+    """When the file was last written, as far as was seen: what was written later was not read."""
+    skipping: bool
+    past: tuple[_Past, ...]
+
+    @classmethod
+    def of(cls, state: State) -> _Place:
+        """Raises ValueError for what is none."""
+        numbers = [state.get(name) for name in ("inode", "offset", "head_size")]
+        inode, offset, size, modified = (
+            number if isinstance(number, int) else -1 for number in (*numbers, state.get("modified", time.time_ns()))
+        )
+        if min(inode, offset, size, modified) < 0 or size > HEAD:
+            raise ValueError("no place in a file")
+        rows = state.get("past")
+        past = (_Past(int(row[0]), str(row[1]), int(row[2])) for row in rows) if isinstance(rows, list) else ()
+        return cls(inode, offset, str(state.get("head", "")), size, modified, state.get("skipping") is True, tuple(past))
 
 
 class Tail:
     """One file."""
+
+    _cut: Cutter
+    _inode: int
+    _first: bytes
+    """What the file begins with, as far as it was read and is kept."""
+    _offset: int
+    """After all that was read."""
+    _given: int
+    """After all that was given out."""
+    _skips: bool
+    """Whether that is within a line too long."""
+    _size: int
+    """Of the file, when last looked at."""
+    _silent: float
+    """Since when the renamed file is silent; 0 while it is not renamed."""
+    _final: bool
+    """Whether nobody writes the file any more: a copy, or a packed one."""
+    _over: bool
+    """Whether the next file is to be opened, once all of this one is given out."""
 
     def __init__(
         self,
@@ -49,182 +119,297 @@ class Tail:
     ) -> None:
         """state: of an earlier `Tail` on this path. beginning: without it, whether what is there already is read."""
         self.path = path
-        self.counters = dict.fromkeys(
-            ("bytes", "rotations", "truncations", "lost_ends", "long_lines", "unreadable_files", "absent"), 0
-        )
+        self.counters = dict.fromkeys(COUNTERS, 0)
         self._framing = framing
         self._clock = clock
-        self._fd = -1
-        self._inode = self._offset = 0
-        self._head = b""
-        self._head_size = 0
-        self._cut = cutter(framing, MAX_LINE)
-        self._rotated = 0.0
-        self._troubled = False
-        if state is None or not self._resume(state):
-            self._open(end=state is None and not beginning)
+        self._file: Opened | None = None
+        self._ready: deque[tuple[bytes, int]] = deque()
+        """Lines cut and not given out, each with the offset after it."""
+        self._modified = time.time_ns()
+        self._past: deque[_Past] = deque(maxlen=PAST)
+        self._again: _Place | None = None
+        """Where to go on, while the file there cannot be read."""
+        self._looked = clock() - LOOK
+        self._troubled = self._told = False
+        self._begin()
+        try:
+            self._start(state, beginning=beginning)
+        except OSError as error:
+            self._trouble(error)
 
     def fileno(self) -> int:
         """A plain file is never waited for."""
         return -1
 
-    def read(self, timeout: float = 0.0) -> list[Piece]:
+    def read(self, timeout: float = 0.0, limit: int = LIMIT) -> list[Piece]:
         """See `Source`. Where nothing has come, look again after `timeout`."""
-        pieces = self._turn()
-        if not pieces and timeout > 0:
+        lines = self._turn(limit)
+        if not lines and timeout > 0:
             time.sleep(timeout)
-            pieces = self._turn()
-        return pieces
+            lines = self._turn(limit)
+        return [Piece(line, None, str(self.path)) for line in lines]
 
     def state(self) -> State:
-        """Inode, offset of the first record not given out, and what the file begins with, as a hash."""
+        """Which file, the offset of the first record not given out, and what the file begins with, as a hash."""
+        place = self._again or self._place()
         return {
-            "inode": self._inode,
-            "offset": self._offset - self._cut.held,
-            "head": self._head.hex(),
-            "head_size": self._head_size,
-            "skipping": self._cut.skipping and not self._cut.held,
+            "inode": place.inode,
+            "offset": place.offset,
+            "head": place.head,
+            "head_size": place.size,
+            "modified": self._modified,
+            "skipping": place.skipping,
+            "past": [list(one) for one in self._past],
         }
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-    def _turn(self) -> list[Piece]:
-        if self._fd < 0:
-            self._open()
-        if self._fd < 0:
-            return []
-        lines: list[bytes] = []
-        done = 0
+    def _turn(self, limit: int) -> list[bytes]:
         try:
-            self._look_for_truncation()
-            while done < TURN and (data := os.pread(self._fd, min(PIECE, TURN - done), self._offset)):
-                lines += self._feed(data)
-                done += len(data)
-            if not done:
-                lines += self._look_for_rotation()
-            elif self._rotated:
-                self._rotated = self._clock()
+            if not self._ready:
+                self._fill(limit)
         except OSError as error:
             self._trouble(error)
-            self.close()
-        return [Piece(line, None, str(self.path)) for line in lines]
+            self._leave()
+        given = [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
+        if self._ready:
+            self._given, self._skips = given[-1][1], False
+        elif self._again is None:
+            self._given = self._offset - self._cut.held
+            self._skips = self._cut.skipping and not self._cut.held
+        return [line for line, _ in given]
 
-    def _feed(self, data: bytes) -> list[bytes]:
-        if self._offset < HEAD and self._head_size == self._offset:
-            self._know(self._offset + len(data))
+    def _fill(self, limit: int) -> None:
+        """Read on, in this file or the next."""
+        if self._over:
+            self._finish()
+        if self._file is None:
+            self._next()
+        file = self._steady(self._file) if self._file is not None else None
+        if file is None or not file.reach(self._offset):
+            return
+        done = 0
+        while done < TURN and len(self._ready) < limit and (data := file.read(PIECE, self._offset)):
+            self._feed(data)
+            done += len(data)
+        if done:
+            self._silent = self._silent and self._clock()
+        elif self._left():
+            self._ready += [(line, self._offset) for line in self._cut.rest()]
+            self._over = True
+
+    def _steady(self, file: Opened) -> Opened | None:
+        """The file to read on in: this one, unless it was cut short."""
+        size, modified = file.look()
+        if not self._offset and not self._final and modified > self._modified and self._newer():
+            self.close()  # what it had is in a copy, or it is renamed itself
+            self._begin()
+            self._next()
+            return self._file
+        # A rewrite to the very same size shows once it grows.
+        if size < self._offset or (size > self._offset and not file.packed and file.begin(len(self._first)) != self._first):
+            file = self._truncated(file)
+            size, modified = file.look()
+        self._modified = max(self._modified, min(modified, time.time_ns()))
+        self._size = size
+        return file
+
+    def _feed(self, data: bytes) -> None:
+        known = len(self._first) - self._offset
+        if 0 <= known < len(data) and len(self._first) < HEAD:
+            self._first += data[known : known + HEAD - len(self._first)]
         skipped = self._cut.skipped
         lines = self._cut.feed(data)
+        self._ready += [(line, self._offset + end) for line, end in zip(lines, self._cut.ends, strict=True)]
         self._offset += len(data)
         self.counters["bytes"] += len(data)
         self.counters["long_lines"] += self._cut.skipped - skipped
-        return lines
 
-    def _know(self, size: int) -> None:
-        """Take the file's first bytes, up to `size`, as what it is known by."""
-        first = os.pread(self._fd, min(size, HEAD), 0)
-        self._head, self._head_size = hashlib.sha256(first).digest(), len(first)
+    def _truncated(self, file: Opened) -> Opened:
+        """The file is not the one it was: go on in the copy that was made of it, or else begin again; returns which."""
+        self.counters["truncations"] += 1
+        copy = self._search(self._place()._replace(offset=self._offset))
+        if copy is not None:
+            file.close()
+            self._file, self._inode, self._final = copy, copy.inode, True
+            return copy
+        self.counters["lost_bytes"] += max(self._size - self._offset, 0) + self._cut.held
+        if not self._told:
+            log.warning("%s was cut short and no copy is beside it: lines may be lost; let it be renamed instead", self.path)
+        self._told = True
+        self._begin()
+        self._inode = file.inode
+        return file
 
-    def _look_for_truncation(self) -> None:
-        """Begin again where the file is not the one it was."""
-        size = os.fstat(self._fd).st_size
-        if size == self._offset and self._head_size:
-            return  # nothing new; a rewrite to the very same size shows once it grows
-        if size < self._offset or not _begins(self._fd, self._head, self._head_size):
-            self.counters["truncations"] += 1
-            self._restart()
-
-    def _look_for_rotation(self) -> list[bytes]:
-        """The last line of a file that its writer has left, once that is sure; then the next file is opened."""
+    def _left(self) -> bool:
+        """Whether the file's writer has left it for good, everything in it being read."""
+        if self._final:
+            return True
         try:
-            there = self.path.stat()
-        except FileNotFoundError:
-            return []  # moved away, and no new one yet: the writer still holds it
-        if there.st_ino == self._inode:
-            self._rotated = 0.0
-            return []
-        now = self._clock()
-        self._rotated = self._rotated or now
-        if now - self._rotated < GRACE:
-            return []
-        self.counters["rotations"] += 1
-        lines = self._cut.rest()
-        self.close()
-        self._open()
-        return lines
-
-    def _open(self, *, end: bool = False) -> None:
-        """Open the file of that name, if there is one. end: pass over what is in it."""
-        fd = self._try(self.path)
-        if fd < 0:
-            return
-        self._fd = fd
-        self._inode = os.fstat(fd).st_ino
-        self._restart()
-        if end:
-            self._offset = os.fstat(fd).st_size
-            self._know(self._offset)
-
-    def _restart(self) -> None:
-        self._cut = cutter(self._framing, MAX_LINE)
-        self._offset = self._head_size = 0
-        self._head = b""
-        self._rotated = 0.0
-
-    def _resume(self, state: State) -> bool:
-        """Go on in the file of that state: the one of our name, or a renamed one beside it."""
-        try:
-            inode, offset = _number(state, "inode"), _number(state, "offset")
-            size, head = _number(state, "head_size"), bytes.fromhex(str(state.get("head", "")))
-        except ValueError:
+            there = self.path.stat().st_ino
+        except FileNotFoundError:  # moved away, and no new one yet: the writer may still hold it
+            there = 0 if self._silent or (self._due() and self._newer()) else self._inode
+        if there == self._inode:
+            self._silent = 0.0
             return False
-        siblings = [path for path in self._siblings() if path != self.path]
-        moved = ((path, True) for path in (self.path, *siblings))
-        copied = ((path, False) for path in siblings if size >= COPY)
-        for path, same in (*moved, *copied):
-            fd = self._try(path)
-            if fd < 0:
+        now = self._clock()
+        self._silent = self._silent or now
+        if now - self._silent < GRACE and time.time_ns() - self._modified < LONG_AGO and not self._newer():
+            return False  # its writer may not have noticed, unless it left the next file as well
+        self.counters["rotations"] += 1
+        return True
+
+    def _newer(self) -> bool:
+        """Whether a file that was the log was written since this one was looked at."""
+        return any(one.inode != self._inode for one in self._unread())
+
+    def _unread(self) -> Iterator[Rotated]:
+        """The files that were the log, and were written since the last one was read."""
+        present, read = _inode(self.path), {past.inode for past in self._past}
+        for one in rotated(self.path, self._modified):
+            again = one.inode in read and one.modified == self._modified  # else it may have been written anew
+            if one.inode != present and not again and not self._is_past(one.path):
+                yield one
+
+    def _due(self) -> bool:
+        now = self._clock()
+        if now - self._looked < LOOK:
+            return False
+        self._looked = now
+        return True
+
+    def _start(self, state: State | None, *, beginning: bool) -> None:
+        if state is None:
+            self._open(self.path, end=not beginning)
+            return
+        try:
+            place = _Place.of(state)
+        except (ValueError, TypeError, LookupError):
+            self._open(self.path)
+            return
+        self._past.extend(place.past)
+        self._modified = place.modified
+        if place.offset or place.skipping:
+            self._again = place
+        else:  # nothing was read of it: it is as good as any, unless it is renamed and has not changed since
+            moved = (one for one in rotated(self.path, 0) if one.inode == place.inode and one.modified < place.modified)
+            if (renamed := next(moved, None)) is not None:
+                self._open(renamed.path)
+        self._next()
+
+    def _next(self) -> None:
+        """Go on where that could not be done before; else in what was the log since; else in the file of its name."""
+        if self._again is not None:
+            self._resume(self._again)
+        if self._file is None and (self.path.exists() or self._due()):
+            self._open_rotated()
+        if self._file is None:
+            self._open(self.path)
+
+    def _resume(self, place: _Place) -> None:
+        """Go on at that place, in the file of our name or wherever it is now. Raises OSError, to be tried again."""
+        file = self._search(place)
+        self._again = None
+        self._begin()
+        if file is None:
+            self.counters["lost_ends"] += 1
+            log.warning("%s: the file read before is gone; its end may be lost", self.path)
+            return
+        self._file, self._inode, self._final = file, file.inode, file.inode != place.inode
+        self._offset = self._given = place.offset
+        self._first = file.begin(place.size)
+        self._skips = place.skipping
+        self._cut = cutter(self._framing, MAX_LINE, skipping=place.skipping)
+
+    def _search(self, place: _Place) -> Opened | None:
+        """The file of that place; where enough of it is known, also a copy. Raises OSError."""
+        for path in (self.path, with_inode(self.path, place.inode)):
+            file = _opened(path)
+            if file is None:
                 continue
-            there = os.fstat(fd)
-            known = there.st_ino == inode or not same
-            if known and there.st_size >= offset and size <= HEAD and _begins(fd, head, size):
-                self._fd, self._inode, self._offset = fd, there.st_ino, offset
-                self._head, self._head_size = head, size
-                self._cut = cutter(self._framing, MAX_LINE, skipping=state.get("skipping") is True)
-                return True
-            os.close(fd)
-        self.counters["lost_ends"] += 1
-        log.warning("%s: the file read before is gone (compressed or deleted); its end may be lost", self.path)
-        return False
+            whole = file.inode == place.inode and file.look()[0] >= place.offset
+            if whole and _hash(file.begin(place.size)) == place.head:
+                return file
+            file.close()
+        # A copy that is newer than the last look may begin with little; an older one must be known well.
+        for one in reversed(rotated(self.path, 0 if place.size >= COPY else place.modified)):
+            try:
+                file = Opened(one.path)
+                if _hash(file.begin(place.size)) == place.head:
+                    return file
+                file.close()
+            except OSError:
+                continue
+        return None
 
-    def _siblings(self) -> list[Path]:
-        try:
-            found = [entry for entry in self.path.parent.iterdir() if entry.name.startswith(self.path.stem)]
-        except OSError:
-            return []
-        return sorted(found)[:SIBLINGS]
+    def _open_rotated(self) -> None:
+        """Open the oldest that is unread."""
+        for one in self._unread():
+            self._modified = one.modified
+            if not one.path.name.endswith(FOREIGN) and self._open(one.path):
+                return
+            self._past.append(_Past(0, "", one.inode))
+            self.counters["lost_ends"] += 1
+            log.warning("%s cannot be read: what is in it is lost; let logrotate use gzip, or delaycompress", one.path)
 
-    def _try(self, path: Path) -> int:
-        """The open file, or -1 where there is none that can be read."""
+    def _is_past(self, path: Path) -> bool:
+        """Whether it was read already, under another name or unpacked; or is a copy of what is read next."""
+        first, present = _beginning(path), _beginning(self.path)
+        if len(first) >= COPY and present.startswith(first):
+            return True
+        whole = len(first) if path.name.endswith(PACKED) else HEAD
+        return any(_hash(first[: past.size]) == past.head for past in self._past if past.size in {HEAD, whole})
+
+    def _open(self, path: Path, *, end: bool = False) -> bool:
+        """Open that file, if it is there. end: pass over what is in it."""
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            if path == self.path:
-                self.counters["absent"] = 1
-            return -1
+            file = _opened(path)
         except OSError as error:
             self._trouble(error)
-            return -1
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            self._troubled = False
-            self.counters["absent"] = 0
-            return fd
-        os.close(fd)
-        self._trouble(OSError(0, "is no plain file"))
-        return -1
+            return False
+        if path == self.path:
+            self.counters["absent"] = int(file is None)
+        if file is None:
+            return False
+        self._troubled = False
+        self._begin()
+        self._file, self._inode, self._final = file, file.inode, file.packed
+        if end:
+            self._offset = self._given = file.look()[0]
+            self._first = file.begin(min(self._offset, HEAD))
+        return True
+
+    def _finish(self) -> None:
+        """Done with this file."""
+        self._past.append(_Past(len(self._first), _hash(self._first), self._inode))
+        self.close()
+        self._begin()
+
+    def _begin(self) -> None:
+        """At the beginning of a file."""
+        self._cut = cutter(self._framing, MAX_LINE)
+        self._inode = self._offset = self._given = self._size = 0
+        self._first = b""
+        self._silent = 0.0
+        self._over = self._final = self._skips = False
+
+    def _place(self) -> _Place:
+        """After the last record given out."""
+        return _Place(self._inode, self._given, _hash(self._first), len(self._first), self._modified, self._skips, ())
+
+    def _leave(self) -> None:
+        """After a fault: what is packed is over, what is not is tried again at the same place."""
+        if self._file is not None and self._final:
+            self.counters["lost_ends"] += 1
+            self._over = True
+        elif self._file is not None:
+            self._ready.clear()
+            self._again = self._place()
+            self.close()
 
     def _trouble(self, error: OSError) -> None:
         if not self._troubled:
@@ -233,13 +418,34 @@ class Tail:
         self._troubled = True
 
 
-def _begins(fd: int, head: bytes, size: int) -> bool:
-    """Whether the first `size` bytes of the file hash to `head`."""
-    return not size or hashlib.sha256(os.pread(fd, size, 0)).digest() == head
+def _opened(path: Path | None) -> Opened | None:
+    """The open file, or None where there is none. Raises OSError where it cannot be read."""
+    try:
+        return Opened(path) if path is not None else None
+    except FileNotFoundError:
+        return None
 
 
-def _number(state: State, name: str) -> int:
-    value = state.get(name)
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} is no number")
-    return value
+def _beginning(path: Path) -> bytes:
+    """A file's first bytes, where they can be read."""
+    try:
+        file = Opened(path)
+    except OSError:
+        return b""
+    try:
+        return file.begin(HEAD)
+    except OSError:
+        return b""
+    finally:
+        file.close()
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def _hash(first: bytes) -> str:
+    return hashlib.sha256(first).hexdigest()

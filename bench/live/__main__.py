@@ -3,58 +3,39 @@
 Packets go over a wire between two network namespaces, from a sender on one core to a receiver on another. CPU is user and
 system time of the receiver's whole process tree while packets come, in per cent of one core; the kernel's receive path runs
 on the sender's core and is charged to nobody. Memory is the proportional set size at its highest, ring included. Needs root.
-Exit code 1 where nigrani lost or invented a packet at the steady rate, 3 where live capture cannot be measured.
+Exit code 1 where nigrani lost or invented a packet at 50,000 a second, 3 where live capture cannot be measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.live import soak
-from bench.live.receivers import OURS, Receiver, ours, receivers, start
+from bench.live import soak, table
+from bench.live.receivers import Receiver, ours, receivers, start
+from bench.live.table import BUSY, FAST, LONG, OURS, RATE, Row
 from bench.live.wire import Tree, Wire
 from bench.measure import machine, run, say
 
-RATE = 50_000
 SETTLE = 3.0
 """Seconds that a receiver gets to start."""
 AFTER = 1.0
 """Seconds after the last packet that still count as its work."""
-MOST_CPU, MOST_MEMORY = 3.0, 32.0
+FASTEST_SECONDS = 10.0
 BIG_RING = "capture.ring_bytes=16777216"
-
-
-@dataclass
-class Row:
-    """One receiver at one rate."""
-
-    name: str
-    rate: int
-    """0: as fast as the sender goes."""
-    sent: int = 0
-    seconds: float = 0.0
-    cpu: float = 0.0
-    """Seconds."""
-    megabytes: float = 0.0
-    packets: int | None = None
-    dropped: int | None = None
-    missing: str = ""
-
-    @property
-    def core(self) -> float:
-        """Per cent of a core while packets came."""
-        return 100 * self.cpu / self.seconds if self.seconds else 0.0
-
-    @property
-    def lost(self) -> int | None:
-        """Packets sent and not seen."""
-        return None if self.packets is None else self.sent - self.packets
+TRAFFIC = {
+    BUSY: ("--packets", "500000", "--flows", "10000"),
+    LONG: ("--packets", "500000", "--flows", "2000", "--seconds", "2400"),
+}
+SMALL = ("--packets", "100000", "--flows", "2000")
+LIGHT = ("nigrani", "softflowd", "nfstream")
+"""Those that are also measured with few, long flows."""
+LIGHTEST = ("softflowd", "suricata")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -73,59 +54,61 @@ def main(words: list[str] | None = None) -> int:
     if reason := Wire.missing():
         sys.stderr.write(f"bench.live: {reason}\n")
         return 3
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
     with TemporaryDirectory(prefix="nigrani-bench-") as name:
         folder = Path(name)
-        capture = folder / "hospital.pcap"
-        size = (
-            ["--packets", "100000", "--flows", "2000"]
-            if options.quick or options.soak
-            else ["--packets", "500000", "--flows", "10000"]
-        )
-        run([sys.executable, "-m", "bench.traffic", capture, *size])
         with Wire(folder) as wire:
             if options.soak:
+                capture = _capture(folder, "soak", SMALL)
                 return soak.soak(wire, capture, folder, options.soak, options.csv, options.svg)
-            rows = _measure(wire, capture, folder, 5.0 if options.quick else 15.0)
+            captures = {traffic: _capture(folder, traffic.split()[0], size) for traffic, size in TRAFFIC.items()}
+            rows = _measure(wire, captures, folder, 5.0 if options.quick else 15.0)
     print(_as_json(rows) if options.json else _as_text(rows))
     steady = next(row for row in rows if row.name == OURS)
     return 1 if steady.missing or steady.lost else 0
 
 
-def _measure(wire: Wire, capture: Path, folder: Path, seconds: float) -> list[Row]:
-    """Every receiver at the steady rate, then ours and the lightest peers flat out."""
+def _capture(folder: Path, name: str, size: tuple[str, ...]) -> Path:
+    capture = folder / f"{name}.pcap"
+    run([sys.executable, "-m", "bench.traffic", capture, *size])
+    return capture
+
+
+def _measure(wire: Wire, captures: dict[str, Path], folder: Path, seconds: float) -> list[Row]:
+    """Every receiver at the steady rate, some with long flows too, then ours and the lightest peers at high rates."""
     found = receivers()
-    rows = [one(wire, receiver, capture, folder, RATE, seconds) for receiver in found]
-    flat = [
-        ours(BIG_RING) if _knows_ring() else ours(),
-        *(tool for tool in found if tool.name.startswith(("softflowd", "suricata"))),
+    light = [tool for tool in found if tool.name.startswith(LIGHT)]
+    fast = [ours(BIG_RING), *(tool for tool in found if tool.name.startswith(LIGHTEST))]
+    most = min(seconds, FASTEST_SECONDS)
+    plan = [
+        *((tool, RATE, BUSY, seconds) for tool in found),
+        *((tool, RATE, LONG, seconds) for tool in light),
+        *((tool, FAST, BUSY, most) for tool in fast),
+        *((tool, 0, BUSY, most) for tool in fast),
     ]
-    rows += [one(wire, receiver, capture, folder, 0, min(seconds, 10.0)) for receiver in flat]
+    rows = []
+    for number, (tool, rate, traffic, long) in enumerate(plan):
+        own = folder / str(number)
+        own.mkdir()
+        rows.append(one(wire, tool, captures[traffic], own, Row(tool.name, rate, traffic), long))
     say("\n")
     return rows
 
 
-def _knows_ring() -> bool:
-    from agent.config import AgentConfig  # noqa: PLC0415 - only the benchmark's own run needs it
-
-    return hasattr(AgentConfig(), "capture")
-
-
-def one(wire: Wire, receiver: Receiver, capture: Path, folder: Path, rate: int, seconds: float) -> Row:
-    """Measure one receiver."""
-    row = Row(receiver.name, rate, missing=receiver.missing)
+def one(wire: Wire, receiver: Receiver, capture: Path, folder: Path, row: Row, seconds: float) -> Row:
+    """Fill in the row of one receiver, which has the folder to itself."""
+    row.missing = receiver.missing
     if row.missing:
         return row
     say(".")
-    own = folder / f"{receiver.name.split()[0]}-{rate}"
-    own.mkdir()
-    running = start(wire.receiving(receiver.command(own)), own, {"NIGRANI_STATE": str(own)})
+    running = start(wire.receiving(receiver.command(folder)), folder, {"NIGRANI_STATE": str(folder)})
     time.sleep(SETTLE)
     if running.process.poll() is not None:
         row.missing = (running.said().strip() or "no message").splitlines()[-1]
         return row
     tree = Tree(running.process.pid)
     before = tree.cpu()
-    sender = wire.sender(capture, rate, seconds)
+    sender = wire.sender(capture, row.rate, seconds)
     while sender.poll() is None:
         time.sleep(1.0)
         row.megabytes = max(row.megabytes, tree.memory()[0] / 1024)
@@ -137,33 +120,15 @@ def one(wire: Wire, receiver: Receiver, capture: Path, folder: Path, rate: int, 
 
 
 def _as_json(rows: list[Row]) -> str:
-    told = [asdict(row) | {"core": round(row.core, 2), "lost": row.lost} for row in rows]
-    return json.dumps({"machine": machine(), "rows": told}, indent=2)
+    return json.dumps({"machine": machine(), "rows": [row.told() for row in rows]}, indent=2)
 
 
 def _as_text(rows: list[Row]) -> str:
     facts = machine()
-    lines = [
-        f"{facts['cpu']}, {facts['cores']} cores; Linux {facts['kernel']}; Python {facts['python']}; load {facts['load']}",
-        "",
-    ]
-    lines.append(f"{'':34} {'sent/s':>9} {'% of a core':>11} {'ns/packet':>10} {'PSS MB':>7} {'lost':>9} {'dropped':>9}")
-    for row in rows:
-        name = row.name + ("" if row.rate else ", flat out")
-        if row.missing:
-            lines.append(f"{name:34} {row.missing}")
-            continue
-        lost, dropped = ("–" if count is None else f"{count:,}" for count in (row.lost, row.dropped))
-        pace, cost = row.sent / row.seconds, 1e9 * row.cpu / row.sent
-        lines.append(f"{name:34} {pace:9,.0f} {row.core:11.1f} {cost:10,.0f} {row.megabytes:7.1f} {lost:>9} {dropped:>9}")
-    ours_ = rows[0]
-    if not ours_.missing:
-        for what, value, most, unit in (
-            ("CPU at 50,000 packets/s", ours_.core, MOST_CPU, "% of a core"),
-            ("memory", ours_.megabytes, MOST_MEMORY, "MB"),
-        ):
-            lines.append(f"target: {what} at most {most:g} {unit}: {value:.1f}, {'met' if value <= most else 'missed'}")
-    return "\n".join(lines)
+    where = (
+        f"{facts['cpu']}, {facts['cores']} cores; Linux {facts['kernel']}; Python {facts['python']}; load {facts['load']}"
+    )
+    return "\n".join([where, "", table.text(rows), "", *(target.line() for target in table.targets(rows))])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.live.table import OURS
 from bench.live.wire import INTERFACE
 from bench.measure import ROOT, Command
 from bench.network import peers_python
@@ -22,7 +23,6 @@ from nigrani.stream.codec import decode
 from nigrani.stream.events import AgentStatus
 from nigrani.stream.spool import SpoolReader
 
-OURS = "nigrani agent run"
 PATIENCE = 10.0
 """Seconds that a tool gets to end."""
 SURICATA = """%YAML 1.1

@@ -12,6 +12,9 @@ from bench.measure import say
 RATE = 5_000
 EVERY = 10.0
 SETTLE = 3.0
+SETTLED = 600.0
+"""Seconds after which it has seen every address and holds flows that are silent for minutes: from then on it is flat."""
+SMALL_BUS = "bus.max_bytes=67108864"
 WIDTH, HEIGHT, MARGIN = 640, 240, 48
 _FONT, _END = 'font-family="sans-serif" font-size="12"', 'text-anchor="end"'
 
@@ -21,7 +24,7 @@ Sample = tuple[float, float, float]
 
 def soak(wire: Wire, capture: Path, folder: Path, minutes: float, csv: Path, svg: Path) -> int:
     """Run it and write both files; 1 where the agent lost a packet or did not stay up."""
-    receiver = ours()
+    receiver = ours(SMALL_BUS)
     running = start(wire.receiving(receiver.command(folder)), folder, {"NIGRANI_STATE": str(folder)})
     time.sleep(SETTLE)
     tree = Tree(running.process.pid)
@@ -43,9 +46,11 @@ def soak(wire: Wire, capture: Path, folder: Path, minutes: float, csv: Path, svg
     seen = receiver.ask(running)
     svg.write_text(plot(samples), encoding="utf-8")
     middle = samples[len(samples) // 2]
+    late = [rss for seconds, _, rss in samples if seconds >= SETTLED] or [samples[-1][2]]
     print(
         f"{sent.packets:,} packets in {sent.seconds / 60:.1f} minutes, {100 * cpu / sent.seconds:.2f} % of a core; "
         f"PSS {samples[0][1]:.1f} MB at first, {middle[1]:.1f} half-way, {samples[-1][1]:.1f} at the end; "
+        f"RSS {min(late):.1f} to {max(late):.1f} MB after the first {SETTLED / 60:.0f} minutes; "
         f"lost {sent.packets - (seen.packets or 0):,}"
     )
     return 0 if seen.packets == sent.packets else 1

@@ -42,6 +42,9 @@ class _Straight:
         for event in events:
             self._engine.feed(event)
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
 
 def run(options: argparse.Namespace) -> int:
     """Replay the files."""
@@ -57,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     engine = Engine(load_rules(options.rules), printer, knowledge, options.false_alarms_per_week)
     if knowledge is None:
         sys.stderr.write("nigrani: no baseline: rules alone, and none of those that ask what is new\n")
-    pipeline = make_pipeline(config, make_privacy(config, fingerprint(inputs.paths), options.config), _Straight(engine))
+    pipeline = make_pipeline(config, make_privacy(config, fingerprint(inputs.paths)), _Straight(engine))
     with Progress("replay") as bar:
         faults = Replay(inputs.sources, pipeline).run(lambda done, total, _when: bar.show(done, total))
     engine.close()

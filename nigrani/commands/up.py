@@ -66,12 +66,13 @@ def run(options: argparse.Namespace) -> int:
         raise Problem(str(error)) from None
     bar = Progress("learn ")
     service = make_service(config, Told(bar, labels))
-    endpoint = Endpoint(service.metrics.registry, config.metrics.listen)
+    endpoint = Endpoint(service.metrics.registry, config.metrics)
     stop = Stop()
-    sys.stderr.write(f"nigrani: metrics on http://{config.metrics.listen.rpartition(':')[0]}:{endpoint.port}/metrics\n")
+    sys.stderr.write(f"nigrani: metrics on {endpoint.url}\n")
     if not service.knows:
         until = f"for {config.baseline.learn_minutes} minutes of events" if service.learning else "for good"
         sys.stderr.write(f"nigrani: no baseline: rules alone {until}\n")
+    service.watch_rules()
     agent = _start_agent(options, path)
     notify("READY=1")
     began = time.monotonic()

@@ -58,6 +58,10 @@ class Place(NamedTuple):
 class Publisher(Protocol):
     """The writing end."""
 
+    @property
+    def next_offset(self) -> int:
+        """Offset of the next batch: how many were published since the bus began."""
+
     def publish(self, lines: bytes, count: int) -> int:
         """Append one batch of `count` events and return its offset; at least once from here on.
 

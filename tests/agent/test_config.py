@@ -22,13 +22,16 @@ def test_a_whole_file(tmp_path: Path) -> None:
     path.write_text(
         "name: probe-3\ninterfaces: [eth0, eth1]\nhost: 10.0.0.2\nmeter:\n  capacity: 4096\n  conversations: 100\n"
         "privacy:\n  key: /etc/nigrani/site.key\n  zones:\n    imaging: [10.20.0.0/16, 'fd00::/64']\n    wards: []\n"
-        "  ae_titles: [PACS]\n  domains: token\nbus:\n  path: /var/lib/bus\n  max_bytes: 1000000\n  fsync: always\n"
+        "  ae_titles: [PACS]\n  domains: token\nbus:\n  path: /var/lib/bus\n  max_bytes: 100000000\n  fsync: always\n"
         "metrics:\n  listen: '[::1]:9465'\n"
     )
     config = load(AgentConfig, path)
     assert (config.name, config.interfaces, config.host) == ("probe-3", ("eth0", "eth1"), "10.0.0.2")
     assert config.privacy == Privacy(
-        Path("/etc/nigrani/site.key"), {"imaging": ("10.20.0.0/16", "fd00::/64"), "wards": ()}, ("PACS",), "token"
+        key=Path("/etc/nigrani/site.key"),
+        zones={"imaging": ("10.20.0.0/16", "fd00::/64"), "wards": ()},
+        ae_titles=("PACS",),
+        domains="token",
     )
     assert (config.meter.capacity, config.bus.fsync, config.bus.path) == (4096, "always", Path("/var/lib/bus"))
 
@@ -90,3 +93,14 @@ def test_no_default_can_be_changed_in_passing() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("agent*.yaml")), ids=lambda path: path.name)
 def test_what_is_shipped_loads(path: Path) -> None:
     assert isinstance(load(AgentConfig, path), AgentConfig)
+
+
+def test_faults_of_the_policy_have_their_own_lines(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(
+        "privacy:\n  zones:\n    x: [10.0.0.1/8]\n  classes:\n    user: keep\n  fields:\n    user.nam: drop\n"
+        "    host.id: zone\n  map:\n    key: abc\n    max_bytes: 3\n"
+    )
+    with pytest.raises(BadConfig) as refused:
+        load(AgentConfig, path)
+    assert sorted(fault.line for fault in refused.value.faults) == [3, 5, 7, 8, 10, 11]

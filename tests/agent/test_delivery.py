@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
 from agent import delivery as module
 from agent.delivery import Delivery, spool_bytes
 from agent.forwarder import STATES, Forwarder
+from nigrani.service.exposition import exposition
 from nigrani.stream.kafka.fault import KINDS
 from nigrani.stream.memory import MemoryBus
 from nigrani.stream.spool import Spool
@@ -31,9 +31,7 @@ def forward(kafka: Kafka, bus: MemoryBus, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def scrape(forward: Forwarder, folder: Path) -> dict[str, float]:
-    registry = CollectorRegistry()
-    registry.register(Delivery(forward, folder))
-    lines = [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
+    lines = [line for line in exposition(Delivery(forward, folder)).decode().splitlines() if not line.startswith("#")]
     return {name.removeprefix("nigrani_agent_"): float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 

@@ -552,6 +552,35 @@ def test_the_table_has_a_cap() -> None:
         Meter(nothing, 15)
 
 
+def test_those_silent_longest_go_first() -> None:
+    """Whenever they were opened: what spoke last stays, and of those that spoke at once the older goes."""
+    opened = [frame(datagram((A, 1000 + number), (B, 5000)), number / 100) for number in range(32)]
+    spoke = [frame(datagram((A, 1000 + number), (B, 5000)), 1) for number in (0, 3, 31, 30)]
+    found = metered([*opened, *spoke, frame(datagram((A, 2000), (B, 5000)), 2)], capacity=32)
+    assert [row.number for row in found.rows if row.reason == "evicted"] == [2, 3]
+    at_once = [frame(datagram((A, 1000 + number), (B, 5000)), 1) for number in range(33)]
+    assert [row.number for row in metered(at_once, capacity=32).rows if row.reason == "evicted"] == [1, 2]
+
+
+def test_what_waits_has_a_cap() -> None:
+    """Flows that are due wait in the table for room; what must go is counted, not told; the rest comes out in order."""
+    meter = Meter(nothing, 64)
+    meter.room = 10
+    feed(meter, [frame(datagram((A, 1000 + number), (B, 5000)), 0) for number in range(60)])
+    meter.tick(START + 100 * SECOND)
+    assert (meter.waiting(), meter.counters()["active_flows"]) == (10, 50)
+    feed(meter, [frame(datagram((A, 3000 + number), (B, 5000)), 100) for number in range(20)])
+    counters = meter.counters()
+    assert (meter.waiting(), counters["evicted_flows"], counters["untold_records"]) == (10, 8, 8)
+    assert [len(meter.drain(6)), len(meter.drain(6)), meter.waiting()] == [6, 4, 0]
+    meter.tick(START + 102 * SECOND)
+    assert meter.waiting() == 10
+    meter.close()
+    assert meter.waiting() == 62
+    numbers = [row.ends.number for row in [*meter.drain(9), *meter.drain()]]
+    assert len(set(numbers)) == 62
+
+
 @given(st.integers(16, 40), st.integers(0, 2**32))
 @settings(max_examples=30)
 def test_packets_in_are_packets_out(capacity: int, seed: int) -> None:
@@ -633,6 +662,31 @@ def test_an_incomplete_record_waits_and_a_broken_one_is_told() -> None:
         broken = struct.pack("<IIII", second, micro, held, wire)
         meter.use(bytearray(good + broken + bytes(100_000)))
         assert meter.feed(0, len(good) + 100_016, 1, False, False, 65_535) == -1 - len(good)
+
+
+class Talkative(Parser):
+    """Another fact with each payload."""
+
+    __slots__ = ("told",)
+    name = "talk"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = 0
+
+    def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
+        self.told += 1
+        self.note("network.session", when, {"protocol": str(self.told)})
+        return 0
+
+
+def test_facts_have_twice_the_room() -> None:
+    meter = Meter(lambda *_: Talkative(), 64)
+    meter.room = 2
+    feed(meter, frames(*[datagram((A, 1), (B, 2), b"x")] * 9))
+    assert (meter.waiting(), meter.counters()["untold_records"]) == (4, 5)
+    meter.close()
+    assert len(meter.drain()) == 5  # the flow's record too
 
 
 class Tape(Parser):

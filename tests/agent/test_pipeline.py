@@ -10,7 +10,7 @@ from agent.protocols import PARSERS
 from nigrani.stream.codec import decode, encode
 from nigrani.stream.event import Event
 from nigrani.stream.events import DATASETS, AiInference, Hl7Message, NetworkDns, NetworkFlow
-from tests.agent.packets import ROOT, START, datagram, feed, frames, segment, talk
+from tests.agent.packets import ROOT, SECOND, START, datagram, feed, frames, segment, talk
 
 HL7 = b"\x0bMSH|^~\\&|LAB|H|EHR|H|20240101||ADT^A01|1|P|2.5\rPID|1||4711||RAO^ANITA\r\x1c\r"
 LINES = (ROOT / "tests/data/first_payloads.txt").read_text().splitlines()
@@ -21,10 +21,14 @@ class Kept:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.writes = 0
+        self.flushed = 0
 
     def write(self, events: list[Event]) -> None:
         self.events += events
         self.writes += 1
+
+    def flush(self) -> None:
+        self.flushed = len(self.events)
 
 
 def pipeline(capacity: int = 1024, conversations: int = 64) -> tuple[Pipeline, Kept]:
@@ -57,7 +61,19 @@ def test_nothing_is_sent_where_nothing_came_out() -> None:
     pipe.pump()
     assert sink.writes == 0
     pipe.close()
-    assert sink.writes == 1
+    assert sink.writes == sink.flushed == 1
+
+
+def test_a_piece_at_a_time_in_order() -> None:
+    (pipe, sink), (whole, all_at_once) = pipeline(), pipeline()
+    for one in (pipe, whole):
+        feed(one.meter, [packet for port in range(10) for packet in talk("> S", client=("10.0.0.1", 2000 + port))])
+        one.meter.tick(START + 20 * SECOND)
+    assert [pipe.pump(4), len(sink.events)] == [True, 4]
+    assert [pipe.pump(6), len(sink.events)] == [False, 10]
+    assert [pipe.pump(), len(sink.events)] == [False, 10]
+    whole.pump()
+    assert sink.events == all_at_once.events
 
 
 def test_log_facts_go_the_same_way() -> None:

@@ -23,6 +23,9 @@ class Kept:
     def write(self, events: list[Event]) -> None:
         self.events += events
 
+    def flush(self) -> None:
+        pass
+
 
 def replayed(*paths: Path) -> tuple[list[Event], dict[str, int], dict[str, int]]:
     sink = Kept()

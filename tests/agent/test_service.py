@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
 
 from agent import service as module
-from agent.config import AgentConfig, Privacy
+from agent.config import AgentConfig, Privacy, TokenMap
+from agent.meter import Meter
 from agent.service import AgentService
 from agent.sources.settings import File, Logs
+from nigrani.service.exposition import exposition
 from nigrani.stream.bus import BusFull
 from nigrani.stream.codec import decode
 from nigrani.stream.events import AgentStatus, AiInference
 from nigrani.stream.memory import MemoryBus
-from tests.agent.test_forwarder import Kafka, made
+from tests.agent.packets import datagram, feed, frames
 
 
 class Quiet:
@@ -27,11 +28,17 @@ class Quiet:
     def counters(self) -> dict[str, int]:
         return {"kernel_packets": 9, "kernel_dropped_packets": 2, "interfaces_up": 1}
 
-    def read(self, meter: object, timeout: float) -> int:
+    def read(self, meter: Meter, timeout: float) -> int:
         return 0
 
     def statistics(self) -> tuple[int, int]:
         return 0, 0
+
+    def mute(self) -> None:
+        pass
+
+    def drain(self, meter: object) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -65,10 +72,58 @@ def test_it_beats_at_once_and_at_the_end(service: AgentService, bus: MemoryBus) 
     assert beats[1].sequence > beats[0].sequence
 
 
+class Flood(Quiet):
+    """Once, many flows that were over long ago."""
+
+    def __init__(self, interfaces: tuple[str, ...], settings: object) -> None:
+        super().__init__(interfaces, settings)
+        self.waits: list[float] = []
+
+    def read(self, meter: Meter, timeout: float) -> int:
+        self.waits.append(timeout)
+        if len(self.waits) == 1:
+            feed(meter, frames(*[datagram(("10.0.0.1", 1000 + port), ("10.0.0.2", 5)) for port in range(1500)], every=0))
+        return 0
+
+
+def test_many_events_are_made_a_piece_at_a_time_and_nobody_waits_meanwhile(
+    bus: MemoryBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LiveCapture", Flood)
+    service = AgentService(AgentConfig(name="a", interfaces=("x0",), privacy=Privacy(key=tmp_path / "site.key")), bus)
+    made = []
+    for _ in range(3):
+        service.step()
+        made.append(service.counters()["events"])
+    assert made == [module.SLICE, 1500, 1500]
+    assert isinstance(service._capture, Flood)
+    assert service._capture.waits == [module.TURN, 0.0, module.TURN]
+    service.close()
+
+
+def test_events_are_on_the_bus_within_the_flush(
+    service: AgentService, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLUSH", 60.0)
+    service.step()
+    reader = bus.reader("late")
+    reader.poll(10)
+    event = statuses(bus)[:1]
+    service.sink.write([*event])
+    service.step()
+    assert [batch.count for batch in reader.poll(10)] == [1]
+    service.sink.write([*event])
+    service.step()
+    assert reader.poll(10) == []
+    monkeypatch.setattr(module, "FLUSH", 0.0)
+    service.step()
+    assert [batch.count for batch in reader.poll(10)] == [1]
+
+
 def test_counters_are_metrics(service: AgentService) -> None:
-    text = generate_latest(service.registry).decode()
-    assert "nigrani_agent_kernel_dropped_packets_total 2.0" in text
-    assert "nigrani_agent_active_flows 0.0" in text
+    text = exposition(service.registry).decode()
+    assert "nigrani_agent_kernel_dropped_packets_total 2\n" in text
+    assert "nigrani_agent_active_flows 0\n" in text
     assert text.count("# HELP") == len(service.counters())
 
 
@@ -79,13 +134,6 @@ def test_a_full_bus_is_counted(service: AgentService, bus: MemoryBus, monkeypatc
     monkeypatch.setattr(bus, "publish", full)
     service.step()
     assert service.counters()["lost_events"] == 1
-
-
-def test_delivery_to_kafka_is_among_the_metrics(service: AgentService, bus: MemoryBus, tmp_path: Path) -> None:
-    service.forwards(made(Kafka(), bus, tmp_path), tmp_path)
-    text = generate_latest(service.registry).decode()
-    assert 'nigrani_agent_forward_state{state="idle"} 1.0' in text
-    assert "nigrani_agent_lost_events_total 0.0" in text
 
 
 def test_an_agent_without_interfaces_reads_logs_and_goes_on_where_it_ended(
@@ -105,10 +153,30 @@ def test_an_agent_without_interfaces_reads_logs_and_goes_on_where_it_ended(
         service = AgentService(config, bus)
         for _ in range(3):
             service.step()
-        value = service.registry.get_sample_value
-        assert value("nigrani_agent_log_facts_total", {"source": "gateway"}) == 3
-        assert value("nigrani_agent_log_unreadable_lines_total", {"source": "gateway"}) == 1
+        text = exposition(service.registry).decode()
+        assert 'nigrani_agent_log_facts_total{source="gateway"} 3\n' in text
+        assert 'nigrani_agent_log_unreadable_lines_total{source="gateway"} 1\n' in text
         service.close()
     events = [decode(line) for batch in bus.reader("all").poll(100) for line in batch.lines.splitlines()]
     asked = [event for event in events if isinstance(event, AiInference)]
     assert len(asked) == len({event.host for event in asked}) == 6
+
+
+def test_a_map_is_kept_counted_and_told_anew_with_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGRANI_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(module, "LiveCapture", Quiet)
+    service = AgentService(AgentConfig(interfaces=("x0",), privacy=Privacy(map=TokenMap(key="5a" * 32))), MemoryBus())
+    service._privacy.address("10.0.0.1")
+    assert service._map is not None
+    service._map._renewed = True
+    known = dict(service._privacy._tokens._known)
+    assert known
+    service.step()
+    assert known.keys() - service._privacy._tokens._known.keys(), "forgotten, so that it is told to the new file"
+    service.close()
+    counters = service.counters()
+    assert counters["map_entries"] == 3, "the host's name, the agent's own host and the address"
+    assert counters["map_bytes"] > 40
+    assert counters["reveal_audit_bytes"] == 0
+    assert "map_entries" in module.TOLD
+    assert "10.0.0.1" not in "".join(path.read_text("latin-1") for path in (tmp_path / "state" / "tokens").iterdir())

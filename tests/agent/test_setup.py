@@ -9,8 +9,8 @@ from agent import config as settings
 from agent import setup as module
 from agent.config import AgentConfig
 from agent.privacy import Tokens
-from agent.setup import bus_folder, make_forwarder, make_pipeline, make_privacy
-from nigrani.service.errors import BadConfig, Problem
+from agent.setup import bus_folder, make_forwarder, make_map, make_pipeline, make_privacy
+from nigrani.service.errors import Problem
 from nigrani.stream.event import Event
 
 
@@ -48,14 +48,6 @@ def test_policy_reaches_the_way_out(tmp_path: Path, state: Path) -> None:
 def test_an_unnamed_agent_has_a_token_of_its_hosts_name(state: Path) -> None:
     status = make_privacy(AgentConfig(), "1").status(1, "1", 0, 0, {})
     assert status.agent == Tokens((state / "site.key").read_bytes()).of("host", socket.gethostname().encode())
-
-
-def test_a_bad_policy_is_told_as_bad_configuration(tmp_path: Path) -> None:
-    config = AgentConfig(privacy=settings.Privacy(zones={"x": ("10.0.0.1/8",)}))
-    with pytest.raises(BadConfig, match=r"agent\.yaml: privacy: 10\.0\.0\.1/8 has host bits set"):
-        make_privacy(config, "1", tmp_path / "agent.yaml")
-    with pytest.raises(BadConfig, match=r"configuration: meter: a flow table holds at least 16"):
-        make_pipeline(AgentConfig(meter=settings.Meter(capacity=1)), make_privacy(AgentConfig(), "1"), Sink())
 
 
 def test_a_bad_key_is_a_problem(tmp_path: Path) -> None:
@@ -99,3 +91,12 @@ def test_what_is_not_installed_is_told(
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name if name in found else None)
     with pytest.raises(Problem, match=message):
         make_forwarder(AgentConfig(kafka=kafka), tmp_path / "bus")
+
+
+def test_without_a_public_key_no_map_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NIGRANI_STATE", str(tmp_path / "state"))
+    assert make_map(AgentConfig()) is None
+    sealer = make_map(AgentConfig(privacy=settings.Privacy(map=settings.TokenMap(key="5a" * 32))))
+    assert sealer is not None
+    sealer.close()
+    assert (tmp_path / "state" / "tokens").is_dir()

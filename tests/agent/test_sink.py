@@ -24,6 +24,7 @@ def test_one_line_an_event() -> None:
     sink = StreamSink(stream)
     sink.write(events(3))
     sink.write([])
+    sink.flush()
     assert [decode(line) for line in stream.getvalue().splitlines()] == events(3)
 
 
@@ -32,11 +33,30 @@ def test_records_of_the_bus_are_bounded() -> None:
     sink = BusSink(bus)
     sink.write(events(2 * BATCH + 1))
     sink.write([])
-    batches = bus.reader("test").poll(10)
+    reader = bus.reader("test")
+    batches = reader.poll(10)
+    assert [batch.count for batch in batches] == [BATCH, BATCH]
+    sink.flush()
+    sink.flush()
+    batches += reader.poll(10)
     assert [batch.count for batch in batches] == [BATCH, BATCH, 1]
     lines = b"".join(batch.lines for batch in batches).splitlines()
     assert [decode(line) for line in lines] == events(2 * BATCH + 1)
     assert sink.lost == 0
+
+
+def test_small_writes_make_large_records() -> None:
+    bus = MemoryBus()
+    sink = BusSink(bus)
+    for event in events(BATCH + 3):
+        sink.write([event])
+    sink.flush()
+    assert [batch.count for batch in bus.reader("test").poll(10)] == [BATCH, 3]
+
+
+def put(sink: BusSink, some: list[Event]) -> None:
+    sink.write(some)
+    sink.flush()
 
 
 class Full:
@@ -57,6 +77,7 @@ def test_what_finds_no_room_is_counted_and_told_once(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         sink.write(events(2 * BATCH + 1))
         sink.write(events(3))
+        sink.flush()
     assert sink.lost == BATCH + 4
     assert [record.message for record in caplog.records] == [f"events are being lost: {error}"]
 
@@ -70,14 +91,14 @@ def test_the_end_of_it_is_told_once_none_was_lost_for_a_while(
         for lost in (3, 4):
             monkeypatch.setattr("agent.sink.QUIET", 60.0)
             bus.room = 0
-            sink.write(events(lost))
+            put(sink, events(lost))
             bus.room = 1
-            sink.write(events(1))  # a small batch may find room now and then
+            put(sink, events(1))  # a small batch may find room now and then
             monkeypatch.setattr("agent.sink.QUIET", 0.0)
-            sink.write(events(1))
+            put(sink, events(1))
             bus.room = 2
-            sink.write(events(1))
-            sink.write(events(1))
+            put(sink, events(1))
+            put(sink, events(1))
     assert sink.lost == 9
     assert [record.message for record in caplog.records] == [
         "events are being lost: no room",

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.source import Piece, Source
+from agent.sink import BATCH
+from agent.source import LIMIT, Piece, Source
 from agent.sources.journald import JournalReader
-from agent.sources.settings import Journal, Syslog
+from agent.sources.settings import MAX_SOURCES, Journal, Syslog
 from agent.sources.syslog import SyslogListener
 from agent.sources.tail import Tail
 
@@ -24,3 +25,9 @@ def test_every_source_is_one(tmp_path: Path) -> None:
 
 def test_a_piece_has_three_parts() -> None:
     assert Piece(b"x", None, "a") == (b"x", None, "a")
+
+
+def test_what_is_given_out_at_once_is_one_record_of_the_bus() -> None:
+    """Else a kill between two records would part facts from the place after them."""
+    assert LIMIT <= BATCH
+    assert MAX_SOURCES <= LIMIT

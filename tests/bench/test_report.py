@@ -41,6 +41,37 @@ def result() -> dict[str, Any]:
         "lesson": {"events": 60_000, "train_cpu_s": 3.0},
         "detection": [row(detection.WHOLE, 30.0, alerts=4), row(detection.RULES, 15.0, alerts=0)],
         "models": {"rates": {"PyOD IForest": rates}, "largest_difference": 2e-16},
+        "rules": {
+            "events": 1000,
+            "decoded_per_cpu_s": 400_000,
+            "sets": [
+                {
+                    "rules": 100,
+                    "load_cpu_s": 0.1,
+                    "nigrani": 400_000,
+                    "interpreter": 13_000,
+                    "exact": True,
+                    "hits": 3,
+                    "peer": {"rules": 90, "hits": 3, "per_cpu_s": 9_874},
+                },
+                {
+                    "rules": 500,
+                    "load_cpu_s": 0.4,
+                    "nigrani": 40_000,
+                    "interpreter": 2_000,
+                    "exact": True,
+                    "hits": 9,
+                    "peer": {"missing": "not installed"},
+                },
+            ],
+            "reload": {
+                "rules": 500,
+                "seconds": 0.9,
+                "swap_ms": 0.1,
+                "longest_wait_ms": 41.0,
+                "longest_wait_before_ms": 9.0,
+            },
+        },
         "spool": {"published_per_cpu_s": 1_400_000, "read_per_cpu_s": 1_300_000},
         "transport": {"missing": "no Kafka can be run here: there is no java here", "failed": False},
     }
@@ -145,3 +176,17 @@ def test_what_the_transport_lost_is_not_exact(part: str) -> None:
     if part == "produced":
         where[0]["row"] = {**where[0]["row"], "exact": False}
     assert not report.transport_exact(figures)
+
+
+def test_rules_stand_beside_the_plain_interpreter_and_the_engine() -> None:
+    text = report.rules(result()["rules"])
+    assert "31 ×" in text
+    assert "200,000" in text  # with decoding
+    assert "9,874 (90 rules)" in text
+    assert "not installed" in text
+    assert "0.9 s" in text
+
+
+def test_what_nigrani_holds_itself_to_on_rules() -> None:
+    verdicts = [target.met for target in report.rules_targets(result()["rules"])]
+    assert verdicts == [True, False, True, True]

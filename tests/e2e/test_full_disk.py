@@ -52,6 +52,7 @@ def test_a_full_disk_under_the_spool(
         nonlocal offered
         for _ in range(batches):
             sink.write(list(events(offered)))
+            sink.flush()
             offered += BATCH
 
     offer(10)

@@ -39,5 +39,7 @@ class AiModelAccess(Event, kw_only=True, tag="ai.model_access"):
     """Who else can write it: nobody, group or everybody."""
     manifest: Word = field(name="nigrani.file.manifest", default="")
     """listed, differs, unlisted or missing; empty where there is no manifest."""
+    signature: Word = field(name="nigrani.file.signature", default="")
+    """Of the manifest: valid, invalid, absent, unknown-key or unchecked; empty where no key is known."""
     sha256: Word = field(name="file.hash.sha256", default="")
     """Of a model's file only: a dataset's may tell whose it is."""

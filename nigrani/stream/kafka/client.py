@@ -49,11 +49,11 @@ class Dial:
             "proxy_url": f"{_Direct.SCHEMES[0]}://",
         }
 
-    def admin(self) -> KafkaAdminClient:
-        """An administrator's client, which waits for the brokers. Raises KafkaError or OSError."""
+    def admin(self, connect_ms: int = CONNECT_MS, answer_ms: int = ANSWER_MS) -> KafkaAdminClient:
+        """An administrator's client, which waits so long for the brokers. Raises KafkaError or OSError."""
         settings = self.settings()
         del settings["metrics_enabled"], settings["api_version"]
-        return KafkaAdminClient(**settings, bootstrap_timeout_ms=CONNECT_MS, request_timeout_ms=ANSWER_MS)
+        return KafkaAdminClient(**settings, bootstrap_timeout_ms=connect_ms, request_timeout_ms=answer_ms)
 
     def __call__(self, **settings: Any) -> KafkaNetClient:
         """What the client calls to have its connections made."""

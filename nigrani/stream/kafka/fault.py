@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from nigrani.stream.kafka.settings import Connection, Tls
@@ -129,29 +130,36 @@ def diagnose(error: BaseException, connection: Connection, topic: str = "the top
 
 def look(server: str, tls: Tls) -> OSError | None:
     """What is wrong with one server as far as the network and TLS go."""
-    host, _, port = server.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), LOOK_SECONDS) as plain:
-            if tls.ca is not None:
-                _handshake(plain, host.strip("[]"), tls)
-    except TimeoutError as error:
-        return ConnectionError(errno.ETIMEDOUT, str(error) or os.strerror(errno.ETIMEDOUT))
+        visit(server, tls)
     except OSError as error:
         return error
     return None
 
 
-def _handshake(plain: socket.socket, host: str, tls: Tls) -> None:
+def visit(server: str, tls: Tls, seconds: float = LOOK_SECONDS) -> datetime | None:
+    """Connect and shake hands; when the server's certificate ends, None without TLS. Raises OSError."""
+    host, _, port = server.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), seconds) as plain:
+            return _handshake(plain, host.strip("[]"), tls) if tls.ca is not None else None
+    except TimeoutError as error:
+        raise ConnectionError(errno.ETIMEDOUT, str(error) or os.strerror(errno.ETIMEDOUT)) from None
+
+
+def _handshake(plain: socket.socket, host: str, tls: Tls) -> datetime:
     context = ssl.create_default_context(cafile=str(tls.ca))
     if tls.certificate is not None:
         context.load_cert_chain(tls.certificate, tls.key)
     with context.wrap_socket(plain, server_hostname=host) as wrapped:
+        ends = ssl.cert_time_to_seconds(str((wrapped.getpeercert() or {})["notAfter"]))
         wrapped.settimeout(ALERT_SECONDS)
         try:
             if wrapped.recv(1) == b"" and tls.certificate is not None:
                 raise ssl.SSLError(1, "the broker hung up on our certificate")
         except TimeoutError:
-            return  # it waits for what we have to say: we are in
+            pass  # it waits for what we have to say: we are in
+    return datetime.fromtimestamp(ends, UTC)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

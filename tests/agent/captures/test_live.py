@@ -7,14 +7,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from struct import pack
 
 import pytest
 
-from agent.captures.live import LiveCapture
+from agent.captures.live import GATHER, LiveCapture
 from agent.captures.settings import CaptureSettings
+from agent.meter import Meter
 from nigrani.service.errors import Problem
 from tests.agent.captures.isolation import Watcher, ip, isolated, needs_namespaces, send, udp, udp6, wire
 
@@ -89,6 +91,44 @@ def what_is_excluded() -> None:
     assert watcher.ports() == {9092: 1, 9093: 2, 53: 3}
 
 
+def tags_are_seen_as_in_a_file() -> None:
+    """The kernel takes the outer tag out of the packet and tells it apart."""
+    stacked = udp(3)[:12] + pack(">HHHH", 0x88A8, 5, 0x8100, 6) + udp(3)[12:]
+    watcher = Watcher(LiveCapture("vb"))
+    send("va", udp(1), udp(2, tag=0x6007), stacked)
+    watcher.read()
+    written = Meter(lambda *_: None)
+    for frame in (udp(1), udp(2, tag=0x6007), stacked):
+        written.use(bytearray(frame))
+        written.packet(0, len(frame), len(frame), 1, 1)
+    live, file = (vlans(meter) for meter in (watcher.meter, written))
+    assert live == file == {1: (0, 28), 2: (7, 28), 3: (5, 28)}
+
+
+def vlans(meter: Meter) -> dict[int, tuple[int, int]]:
+    """Destination port → tag and bytes."""
+    meter.close()
+    return {record.ends.destination_port: (record.ends.vlan, record.source[1]) for record in meter.drain()}
+
+
+def many_at_a_time() -> None:
+    """Few packets gather for a while, many are read at once, and none waits longer than the caller says."""
+    watcher = Watcher(LiveCapture("vb", CaptureSettings(ring_bytes=4 << 20)))
+    send("va", udp(1))
+    assert watcher.read(0.3) == 1
+    send("va", udp(1))
+    begin = time.monotonic()
+    assert watcher.capture.read(watcher.meter, 1.0) == 1
+    send("va", udp(1))
+    assert watcher.capture.read(watcher.meter, 0.0) == 0
+    assert watcher.capture.read(watcher.meter, 1.0) == 1
+    assert time.monotonic() - begin > GATHER
+    send("va", *[udp(1, bytes(200))] * 6000)
+    begin = time.monotonic()
+    assert watcher.capture.read(watcher.meter, 1.0) > 5000
+    assert time.monotonic() - begin < GATHER
+
+
 def a_longer_look_where_it_is_wanted() -> None:
     watcher = Watcher(LiveCapture("vb", CaptureSettings(long_ports=(67,))))
     send("va", udp(67, bytes(600)), udp(68, bytes(600)), udp(67, bytes(600), tag=9))
@@ -133,6 +173,8 @@ def nobody_reads_for_a_while() -> None:
         two_interfaces_in_one_poll,
         one_goes_the_other_stays,
         what_is_excluded,
+        tags_are_seen_as_in_a_file,
+        many_at_a_time,
         a_longer_look_where_it_is_wanted,
         nobody_reads_for_a_while,
         pytest.param(

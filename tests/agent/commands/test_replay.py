@@ -120,8 +120,8 @@ def test_a_reader_that_leaves_is_no_fault(folder: Path) -> None:
         ("meter: [\n", "agent.yaml:2: not YAML: "),
         ("a: &x 1\nb: *x\n", "agent.yaml: YAML aliases"),
         ("- a list\n", "agent.yaml:1: a configuration is a mapping"),
-        ("privacy:\n  zones: {ct: [10.0.0.1/8]}\n", "agent.yaml: privacy: 10.0.0.1/8 has host bits set"),
-        ("meter: {capacity: 1}\n", "agent.yaml: meter: a flow table holds at least 16"),
+        ("privacy:\n  zones: {ct: [10.0.0.1/8]}\n", "agent.yaml:2: zones.ct: 10.0.0.1/8 has host bits set"),
+        ("meter: {capacity: 1}\n", "agent.yaml:1: capacity: 1 is not within 16 and"),
     ],
 )
 def test_a_bad_configuration(folder: Path, text: str, told: str) -> None:

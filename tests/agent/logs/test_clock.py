@@ -117,3 +117,37 @@ def test_any_text_is_a_moment_or_a_value_error(text: str, arrival: int) -> None:
             assert 0 < read_moment(text, zone, arrival) < 1 << 52
         except ValueError:
             continue
+
+
+ZONES = (
+    UTC, INDIA, BERLIN, ZoneInfo("America/New_York"), ZoneInfo("Pacific/Auckland"), ZoneInfo("Australia/Lord_Howe"),
+    ZoneInfo("Pacific/Kiritimati"), zone_named("-12:00"),
+)  # fmt: skip
+MOMENTS = st.integers(at("1990-01-01T00:00:00+00:00"), at("2099-01-01T00:00:00+00:00"))
+NEAR_NEW_YEAR = st.builds(
+    lambda year, micro: at(f"{year}-01-01T00:00:00+00:00") + micro, st.integers(1991, 2098), st.integers(-(1 << 37), 1 << 37)
+)
+
+
+@given(MOMENTS | NEAR_NEW_YEAR, st.sampled_from(ZONES), st.timedeltas(timedelta(hours=-20), timedelta(days=300)))
+def test_what_a_host_wrote_is_read_back_wherever_it_is(when: int, zone: tzinfo, delay: timedelta) -> None:
+    """Its clock may be ahead, its line read months later; only of the hour that comes twice, either may be meant."""
+    local = (EPOCH + timedelta(microseconds=when)).astimezone(zone).replace(tzinfo=None)
+    arrival = when + delay // timedelta(microseconds=1)
+    clock = (local.hour, local.minute, local.second, local.microsecond)
+    both = {(local.replace(tzinfo=zone, fold=fold).astimezone(UTC) - EPOCH) // timedelta(microseconds=1) for fold in (0, 1)}
+    assert yearless(local.month, local.day, clock, zone, arrival) in both
+    assert read_moment(local.isoformat(" ", "microseconds"), zone, arrival) in both
+
+
+@given(MOMENTS, st.sampled_from(ZONES), st.timedeltas(timedelta(minutes=-10), timedelta(minutes=10)))
+def test_what_is_read_at_once_has_the_very_time(when: int, zone: tzinfo, delay: timedelta) -> None:
+    """The repeated hour too: lines of both its passes stay apart."""
+    local = (EPOCH + timedelta(microseconds=when)).astimezone(zone).replace(tzinfo=None)
+    arrival = when + delay // timedelta(microseconds=1)
+    assert read_moment(local.isoformat(" ", "microseconds"), zone, arrival) == when
+
+
+def test_an_hour_that_spring_passes_over_is_read_as_what_it_would_have_been() -> None:
+    found = read_moment("2026-03-29 02:30:00", BERLIN, at("2026-03-29T01:30:00+00:00"))
+    assert abs(found - at("2026-03-29T01:30:00+00:00")) <= 3_600_000_000

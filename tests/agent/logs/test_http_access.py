@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from agent.protocol import Fact
 from tests.agent.logs.hostile import hold, lines
 
 ARRIVAL = 1_790_000_000_000_000
+RECORDED = (Path(__file__).parents[2] / "data" / "logs" / "uvicorn_recorded.log").read_text().splitlines()
 TORCHSERVE = (
     "2018-10-15 13:56:18,976 [INFO ] BackendWorker-9000 ACCESS_LOG - /127.0.0.1:64003 "
     '"POST /predictions/resnet-18 HTTP/1.1" 200 118'
@@ -161,3 +163,20 @@ def test_any_bytes_are_a_fact_or_a_value_error(line: bytes) -> None:
 @pytest.mark.parametrize("piece", [b" ", b"1", b'"', b"a:1 ", b"\x1b[", b"[GIN] ", b"level=DEBUG source=x msg=", b"("])
 def test_a_long_line_costs_little(piece: bytes) -> None:
     hold(HttpAccess(UTC), piece * (65_536 // len(piece)))
+
+
+def test_what_a_server_recorded() -> None:
+    """Over TCP, a Unix socket (without a client), IPv6, and behind a proxy that names the client."""
+    facts = [fact for line in RECORDED if (fact := HttpAccess(UTC).parse(line.encode(), ARRIVAL))]
+    told = [(fact.fields["server"], fact.fields["action"], fact.fields["source"]) for fact in facts]
+    assert told == [
+        ("kserve", "predict", "127.0.0.1"),
+        ("triton", "predict", "127.0.0.1"),
+        ("openai", "chat", "127.0.0.1"),
+        ("triton", "predict", "127.0.0.1"),
+        ("", "other", "127.0.0.1"),
+        ("triton", "other", "127.0.0.1"),
+        ("openai", "chat", ""),
+        ("openai", "chat", "::1"),
+        ("openai", "chat", "10.9.8.7"),
+    ]

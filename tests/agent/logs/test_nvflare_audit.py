@@ -13,6 +13,7 @@ from agent.logs.nvflare_audit import NvflareAudit
 from agent.protocol import Fact
 from tests.agent.logs.hostile import hold, lines
 
+RECORDED = (Path(__file__).parents[2] / "data" / "logs" / "nvflare_recorded.log").read_bytes().splitlines()
 LINES = (Path(__file__).parents[2] / "data" / "logs" / "nvflare_audit.log").read_bytes().splitlines()
 NO_SPACE = b"[E:16392ed4-d6c7-490a-a84b-12685297e912][T:2022-09-1412:59:47.691957][U:trainer@b.org][A:train.deploy]"
 JOB = "[E:1][T:2026-11-22 01:43:24.653336][S:private][J:c4886aa3][A:train#39027d22]{}"
@@ -40,6 +41,15 @@ def test_a_real_log() -> None:
     assert facts[3].fields["site"] == "site-1"
     assert (facts[3].fields["job"], facts[3].fields["task"]) == ("c4886aa3-9547-4ba7-902e-eb5e52085bc2", "train")
     assert (facts[7].fields["task"], facts[7].fields["user"]) == ("", "")
+
+
+def test_what_a_server_a_site_and_a_job_recorded() -> None:
+    facts = [parse(line) for line in RECORDED]
+    told = [str(fact.fields["action"]) for fact in facts]
+    assert told[:9] == ["login", "admin", "logout", "login", "submit", "logout", "login", "admin", "logout"]
+    assert told[9:14] == ["admin", "job-start", "job-start", "admin", "admin"]
+    assert told[14:] == ["task", "run", "result"] * 2
+    assert {fact.fields["job"] for fact in facts[14:]} == {"eeb33601-cee6-442f-be89-e60ac858c06b"}
 
 
 def test_a_time_without_its_space() -> None:

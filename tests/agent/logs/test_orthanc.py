@@ -14,6 +14,7 @@ from agent.logs.orthanc import Orthanc
 from agent.protocol import Fact
 from tests.agent.logs.hostile import hold, lines
 
+RECORDED = (Path(__file__).parents[2] / "data" / "logs" / "orthanc_recorded.log").read_bytes().splitlines()
 LINES = (Path(__file__).parents[2] / "data" / "logs" / "orthanc.log").read_bytes().splitlines()
 ARRIVAL = (datetime(2026, 11, 22, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 WITH_THREAD = (
@@ -38,6 +39,16 @@ def test_a_real_log() -> None:
     }  # fmt: skip
     assert sum(fact is None for fact in facts) == len(LINES) - told.total()
     assert [fact.when for fact in facts if fact] == sorted(fact.when for fact in facts if fact)
+
+
+def test_what_another_server_recorded() -> None:
+    facts = [fact for line in RECORDED if (fact := Orthanc(UTC).parse(line, ARRIVAL))]
+    assert Counter(str(fact.fields["action"]) for fact in facts) == {
+        "start": 1, "associate": 8, "echo": 1, "store": 1, "abort": 2, "query": 1, "move": 2, "retrieve": 1, "connect": 3,
+        "release": 5, "reject": 1, "export": 2, "import": 1, "config": 1, "delete": 1, "stop": 1,
+    }  # fmt: skip
+    refused = [fact.fields for fact in facts if fact.fields.get("outcome") == "failure"]
+    assert [(fields["action"], fields["calling_ae"]) for fields in refused] == [("reject", "ROGUE"), ("move", "ROGUE")]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,35 @@ def test_a_request_without_its_beginning_has_no_name() -> None:
     assert (fact.fields["model"], fact.fields["duration"]) == ("", 0)
 
 
+@pytest.mark.parametrize("at", range(len(OBJECTS)))
+def test_a_restart_forgets_no_request(at: int) -> None:
+    form, again = TritonTrace(), TritonTrace()
+    before = [fact for fact in (form.parse(piece, 1_790_000_000_000_000) for piece in OBJECTS[:at]) if fact]
+    again.recall(json.loads(json.dumps(form.memory())))
+    after = [fact for fact in (again.parse(piece, 1_790_000_000_000_000) for piece in OBJECTS[at:]) if fact]
+    assert [fact.fields for fact in before + after] == [fact.fields for fact in facts(OBJECTS)]
+
+
+@pytest.mark.parametrize(
+    "memory", [None, 1, [1], [[1]], [["a", "m", False, 0, 0]], {"a": 1}, [[1, "x" * 99, False, 0, 0]] * 9999]
+)
+def test_a_memory_that_is_none_is_passed_over(memory: object) -> None:
+    form = TritonTrace()
+    form.recall(memory)
+    assert len(form._open) <= 1
+    assert all(request.model in {"", "other"} for request in form._open.values())
+
+
+def test_a_server_that_counts_anew_is_not_mixed_with_what_it_was() -> None:
+    first, second, end = (
+        b'{"id":1,"model_name":"old","timestamps":[{"name":"REQUEST_START","ns":5}]}',
+        b'{"id":1,"model_name":"new"}',
+        b'{"id":1,"timestamps":[{"name":"REQUEST_START","ns":100},{"name":"HTTP_SEND_END","ns":900}]}',
+    )
+    (fact,) = facts([first, second, end])
+    assert (fact.fields["model"], fact.fields["duration"]) == ("new", 800)
+
+
 def test_a_name_that_is_none_is_other() -> None:
     (fact,) = facts([b'{"id":1,"model_name":"RAO^ANITA"}', b'{"id":1,"timestamps":[{"name":"HTTP_SEND_END","ns":1}]}'])
     assert fact.fields["model"] == "other"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from agent.source import State
 from agent.sources.integrity import ENTRIES, LEAST, SINGLY, TURN, FolderWatch
 from agent.sources.settings import Folder
 from nigrani.stream.codec import encode
+from tests.agent.sources.test_signature import Ssh, run
 
 
 class Clock:
@@ -89,6 +91,7 @@ def test_files_that_come_change_and_go(folder: Path, clock: Clock) -> None:
         "action": "created", "provider": "integrity", "kind": "model", "path": str(path), "place": fact.fields["place"],
         "extension": "onnx", "model": "chest", "size": 1, "owner": fact.fields["owner"],
         "writable": fact.fields["writable"], "sha256": hashlib.sha256(b"x").hexdigest(), "manifest": "",
+        "signature": "",
     }  # fmt: skip
     put(path, b"y")  # of the same size and time
     assert told(look(one, clock)) == [("changed", "model.onnx", "")]
@@ -125,12 +128,108 @@ def test_a_manifest(folder: Path, clock: Clock) -> None:
     assert told(look(one, clock)) == [("changed", "bad.onnx", "listed")]
     put(manifest, f"{digest}  bad.onnx\n".encode(), 2_000)
     assert sorted(told(look(one, clock)), key=str) == [
-        ("changed", "SHA256SUMS", ""), ("present", "good.onnx", "unlisted"), ("present", "new.onnx", "unlisted"),
+        ("changed", "SHA256SUMS", ""), ("present", "good.onnx", "unlisted"),
     ]  # fmt: skip
     good.unlink()
     bad.unlink()
     manifest.unlink()
     assert ("changed", "SHA256SUMS", "missing") in told(look(one, clock))
+
+
+def again(one: FolderWatch, clock: Clock, **more: object) -> FolderWatch:
+    """The agent was killed right after what it told was on the bus."""
+    return watch(Path(one._settings.path), clock, json.loads(msgspec.json.encode(one.state())), **more)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 500])
+def test_killed_after_any_fact_nothing_is_told_twice_and_nothing_is_lost(folder: Path, clock: Clock, limit: int) -> None:
+    digest = hashlib.sha256(b"x").hexdigest()
+    put(folder / "SHA256SUMS", "".join(f"{digest}  {name}.onnx\n" for name in ("good", "bad", "gone", "other")).encode())
+    for name in ("good", "new", "extra"):
+        put(folder / f"{name}.onnx")
+    put(folder / "bad.onnx", b"evil")
+    facts: list[Fact] = []
+    one = watch(folder, clock)
+    for turn in range(60):
+        if turn == 30:
+            (folder / "new.onnx").unlink()
+            put(folder / "bad.onnx", b"worse")
+            put(folder / "late.onnx")
+            put(folder / "SHA256SUMS", f"{digest}  extra.onnx\n".encode(), 2_000)
+        clock.now += 61
+        found = one.read(limit)
+        facts += found
+        one = again(one, clock) if found else one
+    assert sorted(told(facts)) == [
+        ("changed", "SHA256SUMS", ""),
+        ("changed", "bad.onnx", "unlisted"),
+        ("created", "late.onnx", "unlisted"),
+        ("present", "bad.onnx", "differs"),
+        ("present", "bad.onnx", "unlisted"),
+        ("present", "extra.onnx", "unlisted"),
+        ("present", "good.onnx", "unlisted"),
+        ("present", "new.onnx", "unlisted"),
+        ("removed", "gone.onnx", "missing"),
+        ("removed", "new.onnx", ""),
+        ("removed", "other.onnx", "missing"),
+    ]
+
+
+def test_a_manifest_that_is_changed_while_nobody_looks(folder: Path, clock: Clock) -> None:
+    digest = hashlib.sha256(b"x").hexdigest()
+    put(folder / "m.onnx")
+    manifest = put(folder / "SHA256SUMS", f"{digest}  m.onnx\n".encode())
+    one = watch(folder, clock)
+    assert look(one, clock) == []
+    one = again(one, clock)
+    assert look(one, clock) == []
+    put(manifest, f"{'0' * 64}  m.onnx\n".encode(), 2_000)
+    assert told(look(again(one, clock), clock)) == [("changed", "SHA256SUMS", ""), ("present", "m.onnx", "differs")]
+
+
+def test_sums_of_a_dataset_survive_a_kill(folder: Path, clock: Clock) -> None:
+    one = watch(folder, clock, kind="dataset")
+    look(one, clock)
+    for number in range(30):
+        put(folder / f"{number}.dcm")
+    clock.now += 61
+    facts = one.read(20)
+    one = again(one, clock, kind="dataset")
+    facts += look(one, clock)
+    totals = [fact.fields["added"] for fact in facts if fact.dataset == "ai.training"]
+    assert totals == [30]
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs OpenSSH")
+def test_a_signed_manifest(folder: Path, clock: Clock, tmp_path: Path) -> None:
+    ssh = Ssh(tmp_path)
+    digest = hashlib.sha256(b"x").hexdigest()
+    put(folder / "m.onnx")
+    manifest = put(folder / "SHA256SUMS", f"{digest}  m.onnx\n".encode())
+    one = watch(folder, clock, manifest_key=ssh.key)
+
+    def signed() -> list[tuple[object, ...]]:
+        return [(fact.fields["kind"], fact.fields["action"], fact.fields["signature"]) for fact in look(one, clock)]
+
+    def sign(who: str = "vendor") -> None:
+        signature = folder / "SHA256SUMS.sig"
+        signature.unlink(missing_ok=True)
+        run("ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", tmp_path / who, manifest)
+
+    assert signed() == [("manifest", "present", "absent")]
+    sign()
+    assert signed() == [("manifest", "changed", "valid")]
+    assert signed() == []
+    put(folder / "n.onnx")
+    assert signed() == [("model", "created", "valid")]
+    put(manifest, f"{digest}  m.onnx\n{digest}  n.onnx\n".encode(), 2_000)
+    assert signed() == [("manifest", "changed", "invalid")]
+    one = again(one, clock, manifest_key=ssh.key)
+    assert signed() == []
+    sign("stranger")
+    assert signed() == [("manifest", "changed", "unknown-key")]
+    one = again(one, clock, manifest_key=str(tmp_path / "gone"))
+    assert signed() == [("manifest", "changed", "unchecked")]
 
 
 def test_changes_of_a_dataset_are_told_as_sums(folder: Path, clock: Clock) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,9 @@ def test_any_bytes_are_a_piece_or_counted(line: bytes) -> None:
     reader = JournalReader.__new__(JournalReader)
     reader.counters = dict.fromkeys(("entries", "restarts", "lost_cursors", "long_lines", "broken_entries"), 0)
     reader._cursor, reader._second, reader._heard, reader._cut = "", 1, False, journald.Lines(MAX_ENTRY)
-    for piece in reader._pieces(line + b"\n"):
+    reader._entries = deque()
+    reader._cut_entries(line + b"\n")
+    for piece in (entry.piece for entry in reader._entries if entry.piece is not None):
         assert piece.when is None or 0 <= piece.when < 1 << 60
         assert piece.line
 
@@ -193,4 +196,17 @@ def test_the_real_program_takes_the_options(tmp_path: Path) -> None:
     assert reader.counters["broken_entries"] == 0
     child = reader._child
     assert child is None or Path(f"/proc/{child.pid}").exists()
+    reader.close()
+
+
+def test_the_place_is_after_what_was_given_out(tmp_path: Path) -> None:
+    """However many entries the child has printed: a kill must not pass over those that were not told."""
+    entries = [ENTRIES[0].replace("i=1", f"i={number}").replace("5.2ms", f"{number}ms") for number in range(1, 6)]
+    reader = JournalReader(settings(tmp_path, show(*entries, then="time.sleep(60)")))
+    given: list[Piece] = []
+    while len(given) < 2:
+        given += reader.read(0.1, 2 - len(given))
+    assert "i=2;" in str(reader.state()["cursor"])
+    assert len(read(reader, 3)) == 3
+    assert "i=5;" in str(reader.state()["cursor"])
     reader.close()

@@ -13,6 +13,7 @@ from agent.protocol import Fact
 from agent.sources.log_sources import GAUGES, REASONS, LogSources
 from agent.sources.settings import File, Folder, Journal, Logs, Syslog
 from nigrani.service.errors import Problem
+from nigrani.stream.memory import MemoryBus
 
 DATA = Path(__file__).parents[2] / "data" / "logs"
 ATNA = (DATA / "atna_dicom.xml").read_bytes().rstrip()
@@ -47,7 +48,7 @@ def settings(tmp_path: Path) -> Logs:
 
 
 def test_all_of_them_together(tmp_path: Path) -> None:
-    sources = LogSources(settings(tmp_path), tmp_path / "state")
+    sources = LogSources(settings(tmp_path), tmp_path / "state", MemoryBus())
     listener = sources._lines["pacs"].source
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(ATNA, ("127.0.0.1", listener.port))  # type: ignore[attr-defined]
@@ -66,7 +67,7 @@ def test_a_restart_goes_on_where_facts_were_safe(tmp_path: Path) -> None:
     logs = settings(tmp_path)
     logs = Logs(files={"gateway": logs.files["gateway"]})
     line = json.dumps({"msec": 1_790_000_000.5, "client": "10.0.0.1", "uri": "/"}) + "\n"
-    sources = LogSources(logs, tmp_path / "state")
+    sources = LogSources(logs, tmp_path / "state", MemoryBus())
     with (tmp_path / "gateway.log").open("w") as file:
         file.write(line)
         file.flush()
@@ -79,7 +80,7 @@ def test_a_restart_goes_on_where_facts_were_safe(tmp_path: Path) -> None:
     kept = tmp_path / "state" / "gateway.json"
     assert kept.stat().st_mode & 0o777 == 0o600
     before = kept.stat().st_mtime_ns
-    sources = LogSources(logs, tmp_path / "state")
+    sources = LogSources(logs, tmp_path / "state", MemoryBus())
     assert len(sources.read()) == 2
     sources.save()
     assert kept.stat().st_mtime_ns != before
@@ -94,7 +95,7 @@ def test_a_restart_goes_on_where_facts_were_safe(tmp_path: Path) -> None:
 )
 def test_a_state_that_is_none_or_of_another_begins_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "orthanc.json").write_bytes(content)
-    sources = LogSources(Logs(files={"orthanc": settings(tmp_path).files["orthanc"]}), tmp_path)
+    sources = LogSources(Logs(files={"orthanc": settings(tmp_path).files["orthanc"]}), tmp_path, MemoryBus())
     assert len(sources.read()) == 17
     sources.close()
 
@@ -102,7 +103,7 @@ def test_a_state_that_is_none_or_of_another_begins_anew(tmp_path: Path, content:
 def test_unreadable_lines_are_counted_and_a_few_reasons_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "x.log"
     path.write_text("RAO^ANITA %s %n {0}\n" * 20)
-    sources = LogSources(Logs(files={"x": File(str(path), "orthanc", beginning=True)}), tmp_path / "state")
+    sources = LogSources(Logs(files={"x": File(str(path), "orthanc", beginning=True)}), tmp_path / "state", MemoryBus())
     assert sources.read() == []
     assert sources.counters()["x"]["unreadable_lines"] == 20
     assert caplog.text.count("x: a line of 19 bytes is not read as orthanc: no line of Orthanc's log") == REASONS
@@ -112,7 +113,7 @@ def test_unreadable_lines_are_counted_and_a_few_reasons_told(tmp_path: Path, cap
 
 def test_a_disk_without_room_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
-    sources = LogSources(Logs(files={"orthanc": settings(tmp_path).files["orthanc"]}), tmp_path / "state")
+    sources = LogSources(Logs(files={"orthanc": settings(tmp_path).files["orthanc"]}), tmp_path / "state", MemoryBus())
     for _ in range(3):
         sources.save()
     assert caplog.text.count("after a restart lines come again or are lost") == 1
@@ -122,18 +123,17 @@ def test_a_disk_without_room_is_told_once(tmp_path: Path, caplog: pytest.LogCapt
 @pytest.mark.parametrize(
     ("logs", "message"),
     [
-        (Logs(files={"a": File("/x", "orthanc", "Mars/Olympus")}), "a: no time zone"),
         (Logs(journal={"b": Journal(("x",), "orthanc", command=("/nowhere",))}), "b: /nowhere: No such file"),
         (Logs(syslog={"c": Syslog(transport="udp", listen="203.0.113.1:5514")}), "c: cannot listen"),
     ],
 )
 def test_what_cannot_be_set_up_is_said_with_its_name(tmp_path: Path, logs: Logs, message: str) -> None:
     with pytest.raises(Problem, match=message):
-        LogSources(logs, tmp_path)
+        LogSources(logs, tmp_path, MemoryBus())
 
 
 def test_waiting_is_bounded_and_ends_when_something_comes(tmp_path: Path) -> None:
-    sources = LogSources(Logs(syslog={"pacs": Syslog(transport="udp", listen="127.0.0.1:0")}), tmp_path)
+    sources = LogSources(Logs(syslog={"pacs": Syslog(transport="udp", listen="127.0.0.1:0")}), tmp_path, MemoryBus())
     begin = time.monotonic()
     assert sources.read(0.05) == []
     assert time.monotonic() - begin < 5

@@ -240,3 +240,12 @@ def test_a_handshake_that_is_none(tls: SyslogListener, clock: Clock) -> None:
 def test_certificates_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"syslog certificates: .*; see certificate, key and ca"):
         SyslogListener(Syslog(listen="127.0.0.1:0", certificate="/nowhere", key="/nowhere", ca="/nowhere"))
+
+
+def test_messages_are_given_out_as_many_as_are_wanted(tcp: SyslogListener) -> None:
+    with connect(tcp) as one:
+        one.sendall(counted(*[AUDIT] * 5))
+        time.sleep(0.05)
+        tcp.read(0.5)
+        found = [len(tcp.read(0.5, 2)) for _ in range(3)]
+    assert found == [2, 2, 1]
