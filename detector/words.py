@@ -100,6 +100,7 @@ def _logged(event: Event) -> list[object]:
                 event.path and f"file {event.path}",
                 event.user and f"as {event.user}",
                 event.manifest and f"manifest: {event.manifest}",
+                event.signature and f"signature: {event.signature}",
                 _status(event.status),
             ]
         case AiTraining():

@@ -6,7 +6,6 @@ import errno
 import socket
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from agent.check import Finding, Subject, Task
 from agent.checks.files import authorities, identity
@@ -35,9 +34,10 @@ def syslog(name: str, one: Syslog, subject: Subject) -> Iterator[Finding]:
     about, setting = f"syslog {name}", f"logs.syslog.{name}"
     kind = socket.SOCK_DGRAM if one.transport == "udp" else socket.SOCK_STREAM
     yield from _free(about, one.listen, kind, subject, f"{setting}.listen")
-    if one.transport == "tls":
-        yield from identity(about, Path(one.certificate), Path(one.key), subject, setting)
-        yield from authorities(about, Path(one.ca), subject, f"{setting}.ca")
+    if one.transport == "tls" and one.files is not None:
+        certificate, key, ca = one.files
+        yield from identity(about, certificate, key, subject, setting)
+        yield from authorities(about, ca, subject, f"{setting}.ca")
 
 
 def _free(about: str, listen: str, kind: int, subject: Subject, setting: str) -> Iterator[Finding]:

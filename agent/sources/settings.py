@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from agent.logs.clock import zone_named
@@ -78,11 +79,11 @@ class Syslog:
     """`tls` is RFC 5425's; `udp` and `tcp` are neither secret nor authentic, for the host's own programs."""
     listen: str = "127.0.0.1:6514"
     """`address:port`. Other than loopback only on purpose; a site's archives then report here, by TLS."""
-    certificate: str = ""
+    certificate: Path | None = None
     """PEM certificate of this listener, with its chain."""
-    key: str = ""
+    key: Path | None = None
     """PEM private key of that certificate."""
-    ca: str = ""
+    ca: Path | None = None
     """PEM certificates of the authorities that sign senders' certificates; a sender without one is not heard."""
     zone: str = ""
     """As of a file."""
@@ -92,11 +93,18 @@ class Syslog:
     def __post_init__(self) -> None:
         if not _LISTEN.fullmatch(self.listen) or int(self.listen.rpartition(":")[2]) > 65_535:
             raise ValueError(f"listen: {self.listen!r} is not address:port, such as 127.0.0.1:6514")
-        if self.transport == "tls" and not (self.certificate and self.key and self.ca):
+        if self.transport == "tls" and self.files is None:
             raise ValueError("transport tls needs certificate, key and ca")
         if not 1 <= self.connections <= 1024:
             raise ValueError("connections: from 1 to 1024")
         _check_zone(self.zone)
+
+    @property
+    def files(self) -> tuple[Path, Path, Path] | None:
+        """Certificate, key and authorities, where all three are named."""
+        if self.certificate is None or self.key is None or self.ca is None:
+            return None
+        return self.certificate, self.key, self.ca
 
 
 @dataclass(frozen=True)

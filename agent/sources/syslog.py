@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import tzinfo
+from pathlib import Path
 
 from agent.logs.clock import now, zone_named
 from agent.source import LIMIT, Piece, State
@@ -64,7 +65,7 @@ class SyslogListener:
         self._settings = settings
         self._zone: tzinfo | None = zone_named(settings.zone)
         self._clock = clock
-        self._tls = _context(settings) if settings.transport == "tls" else None
+        self._tls = _context(*settings.files) if settings.transport == "tls" and settings.files else None
         self._selector = selectors.DefaultSelector()
         self._open: dict[socket.socket, _Connection] = {}
         self._ready: deque[Piece] = deque()
@@ -206,13 +207,13 @@ class SyslogListener:
             connection.stream.close()
 
 
-def _context(settings: Syslog) -> ssl.SSLContext:
+def _context(certificate: Path, key: Path, ca: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     try:
-        context.load_cert_chain(settings.certificate, settings.key)
-        context.load_verify_locations(settings.ca)
+        context.load_cert_chain(certificate, key)
+        context.load_verify_locations(ca)
     except OSError as error:
         raise Problem(f"syslog certificates: {error.strerror or error}; see certificate, key and ca") from None
     return context

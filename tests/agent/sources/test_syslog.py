@@ -184,10 +184,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tls(certificates: Path, clock: Clock) -> Iterator[SyslogListener]:
     files = {
-        name: str(certificates / file)
+        name: certificates / file
         for name, file in (("certificate", "server.pem"), ("key", "server.key"), ("ca", "ours.pem"))
     }
-    listener = SyslogListener(Syslog(listen="127.0.0.1:0", **files), clock)  # type: ignore[arg-type]
+    listener = SyslogListener(Syslog(listen="127.0.0.1:0", **files), clock)
     yield listener
     listener.close()
 
@@ -239,7 +239,7 @@ def test_a_handshake_that_is_none(tls: SyslogListener, clock: Clock) -> None:
 
 def test_certificates_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"syslog certificates: .*; see certificate, key and ca"):
-        SyslogListener(Syslog(listen="127.0.0.1:0", certificate="/nowhere", key="/nowhere", ca="/nowhere"))
+        SyslogListener(Syslog(listen="127.0.0.1:0", certificate=Path("/nowhere"), key=Path("/nowhere"), ca=Path("/nowhere")))
 
 
 def test_messages_are_given_out_as_many_as_are_wanted(tcp: SyslogListener) -> None:
