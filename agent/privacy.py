@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isqrt
+from typing import Any
 
 from agent.flow import Ends, FlowRecord
 from agent.policy import Policy
@@ -267,8 +268,20 @@ class Privacy:
             **fields,
         )
 
-    def status(self, when: int, version: str, packets: int, events: int, skipped: dict[str, int]) -> Event:
-        """The agent's own heartbeat."""
+    def status(
+        self,
+        when: int,
+        version: str,
+        packets: int,
+        events: int,
+        skipped: dict[str, int],
+        configuration: str = "",
+        numbers: Mapping[str, Any] | None = None,
+    ) -> Event:
+        """The agent's own heartbeat.
+
+        configuration: a fingerprint of it. numbers: more fields of `AgentStatus`, whole numbers all of them.
+        """
         return AgentStatus(
             timestamp=self._time(when),
             id=self._id(),
@@ -279,6 +292,8 @@ class Privacy:
             packets=packets,
             events=events,
             skipped=skipped,
+            configuration=configuration,
+            **(numbers or {}),
         )
 
     def _id(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.audit import Audit
 from agent.captures.live import LiveCapture
 from agent.clock import ClockWatch
+from agent.heartbeat import Heartbeat
 from agent.setup import make_logs, make_map, make_pipeline, make_privacy
 from agent.sink import BusSink
 from nigrani import __version__
@@ -63,6 +64,7 @@ class AgentService:
         """Whether records wait to become events."""
         self._beat = self._saved = self._flushed = self._looked = -HEARTBEAT  # of the clock that nobody sets
         self._clock = ClockWatch(config.clock)
+        self._report = Heartbeat(self._key, config)
         self.registry = Registry()
         self.registry.register(_Counters(self))
         self.registry.register(self._clock)
@@ -149,6 +151,11 @@ class AgentService:
         else:
             self._logs.change(config.logs)
 
+    def reloaded(self, config: AgentConfig) -> None:
+        """Tell with the next heartbeat that a configuration was read anew, and of the one in effect since then."""
+        self._report.reloaded()
+        self._report.use(config)
+
     def close(self) -> None:
         """Read what came in until now, end every flow, say so, and leave."""
         if self._capture is not None:
@@ -193,9 +200,11 @@ class AgentService:
         if self._capture is not None:
             self._capture.statistics()
         counters = self.counters()
+        numbers = self._report.numbers(counters)
         packets, events = counters.pop("packets"), counters.pop("events")
         skipped = {name: count for name, count in counters.items() if count and name not in TOLD}
-        self.sink.write([self._privacy.status(int(now * 1_000_000), __version__, packets, events, skipped)])
+        mark = self._report.configuration
+        self.sink.write([self._privacy.status(int(now * 1_000_000), __version__, packets, events, skipped, mark, numbers)])
         self.sink.flush()
 
 

@@ -20,5 +20,6 @@ class Counters(Struct):
     late: int = 0
     ahead: int = 0
     unwatched: int = 0
+    unwatched_agents: int = 0
     held: dict[tuple[str, str], int] = field(default_factory=dict)
     """(Rule's id, why) → matches that did not alert: see `gate`."""

@@ -1,6 +1,7 @@
 """Events in, alerts out: rules at once, anomalies when a device's minute is over.
 
-Time is the events' own, so that a replay gives the same alerts as the live run, and the same every time.
+Time is the events' own, so that a replay gives the same alerts as the live run, and the same every time; only that an agent
+is silent is told live alone (see `silence`).
 """
 
 from __future__ import annotations
@@ -33,16 +34,17 @@ from detector.features import (
 from detector.flows import add_evidence
 from detector.gate import Gate, Passed
 from detector.model import Ensemble, Floats
-from detector.response import RESPONSES, WEAK, leading
+from detector.response import RESPONSES, SILENT, WEAK, leading
 from detector.risk import Risk
 from detector.rule import Extra, Hit, Known, Scored
 from detector.ruleset import RuleSet
 from detector.seen import Seen
+from detector.silence import PATIENCE, Heard, Silence, Silent
 from detector.usual import Usual
 from detector.windows import ClockState, Windows
 from detector.words import about, in_words
 from nigrani.stream.event import Event
-from nigrani.stream.events import NetworkFlow
+from nigrani.stream.events import AgentStatus, NetworkFlow
 
 BATCH = 512
 """Flow records scored together."""
@@ -76,6 +78,7 @@ class State(Struct):
     risk: dict[str, list[tuple[str, float]]]
     correlations: dict[str, CorrelationState]
     passed: list[Passed] = field(default_factory=list)
+    heard: dict[str, Heard] = field(default_factory=dict)
 
 
 class Knowledge(NamedTuple):
@@ -151,6 +154,7 @@ class Engine:
         self._zones: dict[str, str] = {}
         self._risk = Risk()
         self._gate = Gate(self.counters)
+        self.silence = Silence(self.counters)
         self._pruned = 0.0
         self._told = frozenset(told)
 
@@ -174,6 +178,7 @@ class Engine:
             risk=self._risk.state(),
             correlations=self.rules.state(),
             passed=self._gate.state(),
+            heard=self.silence.state(),
         )
 
     def resume(self, state: State) -> None:
@@ -188,6 +193,7 @@ class Engine:
         self._risk.resume(state.risk, {rule.id: rule for rule in self.rules.rules})
         self.rules.resume(state.correlations)
         self._gate.resume(state.passed)
+        self.silence.resume(state.heard)
 
     def _window(self, agent: str, start: int, device: str) -> Window:
         clock = self.windows.clocks.get(agent) or self.windows.clocks.get("")
@@ -221,6 +227,8 @@ class Engine:
         for hit in self.rules.match(event, extra):
             if not (hit.rule.held and self._gate.holds(hit, event)):
                 self._rule(hit, window, event)
+        if type(event) is AgentStatus:
+            self._heard(event)
         if self.windows.due(event.agent):
             self._score()
             self._close(self.windows.close(event.agent))
@@ -368,6 +376,37 @@ class Engine:
                 runbook=WEAK.runbook,
                 risk=min(100, sum(sign.rule.risk for sign in signs)),
                 events=list(hit.event_ids),
+            )
+        )
+
+    def _heard(self, event: AgentStatus) -> None:
+        """An agent's report, by which others may be found to report no more."""
+        for silent in self.silence.heard(event):
+            self._silent(silent)
+
+    def _silent(self, silent: Silent) -> None:
+        since = datetime.fromtimestamp(silent.since, UTC)
+        self._raise(
+            Alert(
+                id="",
+                kind=SILENT.slug,
+                slug=SILENT.slug,
+                title=SILENT.title,
+                severity="medium",
+                device=silent.host,
+                when=datetime.fromtimestamp(silent.since + PATIENCE, UTC),
+                first=since,
+                source="rule",
+                description="Nobody sees what it would: it was stopped, cut off, or its host is down.",
+                because=[
+                    f"agent {silent.agent} reported last at {since:%Y-%m-%d %H:%M:%S} UTC",
+                    f"others have reported for more than {PATIENCE // 60} minutes since",
+                ],
+                attack=list(SILENT.attack),
+                matrix=SILENT.matrix,
+                first_steps=list(SILENT.first_steps),
+                runbook=SILENT.runbook,
+                risk=50,
             )
         )
 

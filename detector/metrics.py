@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from detector.alert import SEVERITY, Alert
 from detector.counters import Counters
-from detector.response import RESPONSES, WEAK
+from detector.response import LIKE_RULES, RESPONSES
 from detector.rule_metrics import RuleMetrics
 from detector.ruleset import RuleSet
 from nigrani import __version__
@@ -37,6 +37,7 @@ _COUNTS = {
     "late": "Events too late for their minute; rules saw them.",
     "ahead": "Events whose time was not believed; rules saw them.",
     "unwatched": "Events beyond the bound of open minutes; rules saw them.",
+    "unwatched_agents": "Reports of agents beyond the bound of those whose silence would be told.",
 }
 _NAMES = {"late": "late_events", "ahead": "ahead_events", "unwatched": "unwatched_events"}
 
@@ -105,7 +106,8 @@ class Metrics:
         self._kinds: dict[str, str] = {}
         self._series: set[tuple[str, str]] = set()
         self.use(rules)
-        self.alerts.labels("rule", WEAK.slug, "medium")
+        for response in LIKE_RULES:
+            self.alerts.labels("rule", response.slug, "medium")
         for response in RESPONSES:
             for severity in ("medium", "high"):
                 self.alerts.labels("anomaly", response.slug, severity)
@@ -119,7 +121,10 @@ class Metrics:
         for kind, level in series:
             self.alerts.labels("rule", kind, level)
         self._series = series
-        self._kinds = {WEAK.slug: WEAK.slug, **{rule.id: rule.path.stem for rule in rules.rules}}
+        self._kinds = {
+            **{response.slug: response.slug for response in LIKE_RULES},
+            **{rule.id: rule.path.stem for rule in rules.rules},
+        }
         self.rules.set(len(rules.in_force))
         self._rule_metrics.use(rules)
 

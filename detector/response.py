@@ -102,6 +102,19 @@ WEAK = Response(
     ("Read the signs together: which one action explains them?", "Look for the device in its peers' alerts.", CARE),
     "weak-signs",
 )
+SILENT = Response(
+    "agent-silent",
+    "An agent has fallen silent",
+    ("T1685",),
+    (
+        "See whether its host is up, and on it: systemctl status nigrani-agent; nigrani agent status.",
+        "Ask whether the host is being updated or moved; if nobody knows of it, treat it as tampered with.",
+        "Look at other agents' and the firewall's logs for what happened there since.",
+    ),
+    "agent-silent",
+)
+LIKE_RULES = (WEAK, SILENT)
+"""Told of as rules' matches are, though no file has them."""
 
 _BY_FEATURE = {
     INTERNET: _EXFILTRATION,

@@ -69,7 +69,10 @@ def run(options: argparse.Namespace) -> int:
     while not stop.asked:
         if hangup.taken():
             reloading()
-            notify("READY=1", f"STATUS=configuration {reload()}")
+            result = reload()
+            if result != "unchanged":
+                service.reloaded(reload.config)
+            notify("READY=1", f"STATUS=configuration {result}")
         service.step()
         if dispatch.runs:
             notify("WATCHDOG=1")

@@ -72,6 +72,32 @@ def test_it_beats_at_once_and_at_the_end(service: AgentService, bus: MemoryBus) 
     assert beats[1].sequence > beats[0].sequence
 
 
+def test_a_heartbeat_tells_of_the_time_since_the_one_before(service: AgentService, bus: MemoryBus, tmp_path: Path) -> None:
+    service.step()
+    other = AgentConfig(name="a", interfaces=("x0", "x1"), privacy=Privacy(key=tmp_path / "site.key"))
+    service.reloaded(other)
+    service.sink.lost += 3
+    service.close()
+    first, last = statuses(bus)
+    assert (first.dropped, first.dropped_percent, first.lost_events, first.reloads) == (2, 22, 0, 0)
+    assert (first.interfaces_up, first.interfaces_down) == (1, 0)
+    assert (last.dropped, last.dropped_percent, last.lost_events, last.reloads) == (0, 0, 3, 1)
+    assert (last.interfaces_up, last.interfaces_down) == (1, 1)
+    assert last.skipped == {"kernel_dropped_packets": 2, "lost_events": 3}
+    assert len(first.configuration) == len(last.configuration) == 16
+    assert first.configuration != last.configuration
+
+
+def test_the_same_configuration_has_the_same_fingerprint_after_a_restart(
+    service: AgentService, bus: MemoryBus, tmp_path: Path
+) -> None:
+    service.close()
+    again = AgentService(AgentConfig(name="a", interfaces=("x0",), privacy=Privacy(key=tmp_path / "site.key")), bus)
+    again.close()
+    one, other = statuses(bus)
+    assert one.configuration == other.configuration != ""
+
+
 class Flood(Quiet):
     """Once, many flows that were over long ago."""
 

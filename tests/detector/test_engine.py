@@ -20,6 +20,7 @@ from detector.engine import BATCH, EPISODE, MERGE, REMEMBER, Engine
 from detector.features import WINDOW
 from detector.ruleset import RuleSet
 from detector.setup import load_rules
+from detector.silence import PATIENCE, Silence
 from detector.windows import LATENESS
 from nigrani.stream.codec import decode
 from tests.detector.rule_files import counting, identity, load, rule
@@ -187,6 +188,57 @@ class TestHeldBack:
     def test_a_state_of_before_there_were_stories_is_taken(self) -> None:
         kept = msgspec.to_builtins(Watch().engine.state())
         del kept["passed"]
+        Watch().engine.resume(msgspec.convert(kept, module.State))
+
+
+class TestSilence:
+    """Reports of two agents, of which one stops, on a machine whose time goes as theirs does."""
+
+    def engine(self, alerts: list[Alert], clock: list[float]) -> Engine:
+        engine = Engine(load_rules(), alerts.append)
+        engine.silence = Silence(engine.counters, lambda: clock[0])
+        return engine
+
+    def go(self, engine: Engine, make: Maker, clock: list[float], minutes: range, *, takes: float = 60) -> None:
+        for minute in minutes:
+            clock[0] += takes
+            for agent in ("a", "b") if minute < 5 else ("a",):
+                engine.feed(make.status(60 * minute, f"host:{agent}", agent=agent))
+
+    def test_an_agent_that_stops_is_told_of_once(self, make: Maker) -> None:
+        alerts: list[Alert] = []
+        clock = [0.0]
+        self.go(self.engine(alerts, clock), make, clock, range(60))
+        [alert] = alerts
+        assert (alert.kind, alert.title, alert.device) == ("agent-silent", "An agent has fallen silent", "host:b")
+        assert alert.when - alert.first == timedelta(seconds=PATIENCE)
+        assert alert.because == [
+            "agent b reported last at 2026-03-02 08:04:00 UTC",
+            "others have reported for more than 10 minutes since",
+        ]
+        assert (alert.runbook, alert.attack, bool(alert.first_steps)) == ("agent-silent", ["T1685"], True)
+        assert alert.ocsf()
+
+    def test_it_is_told_over_a_restart(self, make: Maker) -> None:
+        alerts: list[Alert] = []
+        clock = [0.0]
+        first, second = self.engine(alerts, clock), self.engine(alerts, clock)
+        self.go(first, make, clock, range(10))
+        second.resume(msgspec.msgpack.decode(msgspec.msgpack.encode(first.state()), type=module.State))
+        self.go(second, make, clock, range(10, 40))
+        assert [(alert.kind, alert.device) for alert in alerts] == [("agent-silent", "host:b")]
+
+    def test_a_replay_tells_of_none(self, make: Maker) -> None:
+        alerts: list[Alert] = []
+        clock = [0.0]
+        engine = self.engine(alerts, clock)
+        self.go(engine, make, clock, range(120), takes=0.01)
+        engine.close()
+        assert not alerts
+
+    def test_a_state_of_before_reports_were_remembered_is_taken(self) -> None:
+        kept = msgspec.to_builtins(Watch().engine.state())
+        del kept["heard"]
         Watch().engine.resume(msgspec.convert(kept, module.State))
 
 

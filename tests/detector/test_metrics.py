@@ -17,7 +17,7 @@ from detector.alert import SEVERITY, Alert
 from detector.engine import Engine
 from detector.gate import REASONS
 from detector.metrics import MOVES, Metrics
-from detector.response import RESPONSES, WEAK
+from detector.response import LIKE_RULES, RESPONSES
 from detector.rule import STAGES
 from detector.rule_metrics import FORGOTTEN
 from detector.ruleset import RuleSet
@@ -72,7 +72,9 @@ def alert(source: str, kind: str, slug: str, severity: str) -> Alert:
 
 def test_every_alert_that_can_be_exists_at_0(metrics: Metrics) -> None:
     found = alerts_of(series(metrics))
-    rules = {(rule.path.stem, rule.level, "rule") for rule in RULES.rules} | {(WEAK.slug, "medium", "rule")}
+    rules = {(rule.path.stem, rule.level, "rule") for rule in RULES.rules} | {
+        (response.slug, "medium", "rule") for response in LIKE_RULES
+    }
     anomalies = {(response.slug, level, "anomaly") for response in RESPONSES for level in ("medium", "high")}
     kinds = {(kind, severity, source) for kind, severity, source in found if kind != "other"}
     assert kinds == rules | anomalies
@@ -140,7 +142,7 @@ def test_no_label_is_outside_its_list(metrics: Metrics) -> None:
         "dataset": set(DATASETS),
         "source": {"rule", "anomaly"},
         "kind": {rule.path.stem for rule in RULES.rules}
-        | {response.slug for response in (*RESPONSES, WEAK)}
+        | {response.slug for response in (*RESPONSES, *LIKE_RULES)}
         | {*MOVES, *KINDS, "other"},
         "result": {"kept", "failed"},
         "severity": {*SEVERITY, "other"},
@@ -182,7 +184,7 @@ def test_rules_that_come_have_series_at_0_and_those_that_go_have_none(metrics: M
     rules = RuleSet(load(tmp_path / "site", rule(level="high")))
     metrics.use(rules)
     found = alerts_of(series(metrics))
-    assert {kind for kind, _, source in found if source == "rule"} == {"rules", WEAK.slug}
+    assert {kind for kind, _, source in found if source == "rule"} == {"rules", *(response.slug for response in LIKE_RULES)}
     assert found["rules", "high", "rule"] == 0
     assert series(metrics)["nigrani_rules_loaded", ()] == 1
     metrics.alert(alert("rule", rules.rules[0].id, "rules", "high"))

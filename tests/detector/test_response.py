@@ -7,7 +7,7 @@ import re
 import pytest
 
 from detector.features import WINDOW_FEATURES
-from detector.response import CARE, MATRIX, RESPONSES, Response
+from detector.response import CARE, LIKE_RULES, MATRIX, RESPONSES, Response
 
 DIFFERENT = sorted(set(RESPONSES), key=lambda response: response.slug)
 DISCONNECTS = re.compile(r"\b(unplug|disconnect|power (it )?off|switch (it )?off|shut (it )?down|isolate)\b", re.IGNORECASE)
@@ -39,6 +39,15 @@ def test_a_response_is_whole(response: Response) -> None:
     assert response.first_steps[-1] == CARE
     assert not any(DISCONNECTS.search(step) for step in response.first_steps)
     assert all(re.fullmatch(r"T\d{4}(\.\d{3})?|AML\.T\d{4}(\.\d{3})?", technique) for technique in response.attack)
+    assert response.matrix == MATRIX
+
+
+@pytest.mark.parametrize("response", LIKE_RULES, ids=lambda response: response.slug)
+def test_what_is_told_as_rules_are_is_whole_too(response: Response) -> None:
+    assert response.title
+    assert response.runbook == response.slug
+    assert response.first_steps
+    assert not any(DISCONNECTS.search(step) for step in response.first_steps)
     assert response.matrix == MATRIX
 
 

@@ -290,7 +290,10 @@ def test_a_capture_is_changed_under_way(wire: None, tmp_path: Path) -> None:
             assert agent.reload() == "applied"
             assert sender.wait(WITHIN) == 0
         time.sleep(0.5)
-        status = [event for event in agent.stop() if isinstance(event, AgentStatus)][-1]
+        first, *_, status = [event for event in agent.stop() if isinstance(event, AgentStatus)]
         assert "interface nowhere0: there is none of that name" in agent.said()
+        assert (first.interfaces_up, status.interfaces_up, status.interfaces_down) == (1, 2, 0)
+        assert status.reloads == 9, "those applied and the one that failed, not the one that changed nothing"
+        assert first.configuration != status.configuration
         assert 8000 - 20 <= status.skipped["other_packets"] <= 8000
         assert "kernel_dropped_packets" not in status.skipped

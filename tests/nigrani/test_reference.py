@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from detector.response import RESPONSES, WEAK
+from detector.response import LIKE_RULES, RESPONSES
 from nigrani import reference
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def test_each_rule_has_a_runbook(path: Path) -> None:
 
 
 def test_each_anomaly_has_a_runbook() -> None:
-    assert {response.runbook for response in (*RESPONSES, WEAK)} <= sections()
+    assert {response.runbook for response in (*RESPONSES, *LIKE_RULES)} <= sections()
 
 
 def test_reference_is_what_the_code_says() -> None:
