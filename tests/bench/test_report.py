@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from bench import detection, network, report, run
+from bench.live.table import OURS, RATE
+from bench.live.table import Row as Live
 from bench.measure import Row
 
 
@@ -73,12 +75,13 @@ def result() -> dict[str, Any]:
             },
         },
         "spool": {"published_per_cpu_s": 1_400_000, "read_per_cpu_s": 1_300_000},
+        "live": {"missing": "bench.live: live capture is measured in network namespaces: run it as root", "failed": False},
         "transport": {"missing": "no Kafka can be run here: there is no java here", "failed": False},
     }
 
 
 def targets(one: dict[str, Any]) -> list[report.Target]:
-    return run._targets(one["network"], one["detection"], one["transport"])
+    return run._targets(one["network"], one["detection"], one["live"], one["transport"])
 
 
 def transport(**changes: Any) -> dict[str, Any]:
@@ -113,9 +116,19 @@ def test_text_has_every_row_and_says_what_was_missed() -> None:
     )
     assert "argus -r: not installed: apt-get install argus-server" in text
     assert "5,000 µs" in text
+    assert "\nbench.live: live capture is measured in network namespaces: run it as root\n" in text
     assert "1,400,000 events published" in text
     assert "met     meter with all protocol facts: 2,500,000 packets/CPU-s (at least 2,500,000)" in text
     assert "MISSED  detector, rules and baseline: 33,333 events/CPU-s (at least 50,000)" in text
+
+
+def test_live_capture_is_a_table_with_targets() -> None:
+    row = Live(OURS, RATE, sent=100_000, seconds=2.0, cpu=0.05, megabytes=40.0, packets=100_000)
+    one = result() | {"live": {"rows": [row.told()]}}
+    text = run._as_text(one, targets(one))
+    assert "50,000 packets/s, 50 packets a flow" in text
+    assert "met     live, 50,000 packets/s, 50 packets a flow: 2.5 % of a core (at most 3.0)" in text
+    assert "MISSED  the same: 40.0 MB (at most 32.0)" in text
 
 
 def test_json_holds_the_same() -> None:
