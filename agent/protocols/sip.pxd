@@ -12,6 +12,7 @@ cdef class Sip(Parser):
     cdef list _heads
     cdef list _skips
     cdef bint _known
+    cdef set _accounts
 
     @cython.locals(begin=cython.longlong, cut=bint, data=bytes, end=cython.longlong)
     cpdef long long data(self, int direction, bytes payload, long long length, long long when) except? -2

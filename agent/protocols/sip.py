@@ -1,9 +1,13 @@
 # cython: language_level=3, annotation_typing=False
-"""SIP over UDP and TCP (RFC 3261 §7, §18.3): methods and results; never a URI, a name or a body."""
+"""SIP over UDP and TCP (RFC 3261 §7, §18.3): methods and results; never a body.
+
+Of URIs, only those of a registration that was accepted are read: whose it is, and where that account is reached now.
+"""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
 from agent.protocol import Octets, Parser
 
@@ -12,6 +16,8 @@ METHODS = (
     "MESSAGE", "UPDATE",
 )  # fmt: skip
 LONGEST_HEAD = 4096
+MOST_ACCOUNTS = 32
+"""Accounts that one conversation tells of; a trunk that carries more tells of the others' registrations without a name."""
 _NUMBER, _SEQUENCE, _PRODUCT = range(3)
 CHALLENGES = frozenset({b"401", b"407"})
 """Answers that only ask for credentials (RFC 3261 §22): neither success nor failure."""
@@ -20,6 +26,13 @@ _STARTS = (*(method.encode() + b" " for method in METHODS), b"SIP/2.0 ")
 _START = re.compile(
     rb"(?:(" + "|".join(METHODS).encode() + rb") (?:sips?|tel|urn|im|pres):[^\r\n]|SIP/2\.0 ([1-6]\d\d)[ \r])"
 )
+_TO = re.compile(rb"(?:to|t)[ \t]*:(.*)", re.IGNORECASE)
+_CONTACT = re.compile(rb"(?:contact|m)[ \t]*:(.*)", re.IGNORECASE)
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.?)*"?')
+_URI = re.compile(
+    rb"sips?:(?:([^@:<>\s]{1,64})(?::[^@<>\s]*)?@)?(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9.-]{1,64}))", re.IGNORECASE
+)
+"""User, and host as an IPv6 reference or otherwise (RFC 3261 §19.1.1)."""
 _LENGTH_NAMES = (b"content-length", b"l")
 _SEQUENCE_NAMES = (b"cseq",)
 _CLIENT_NAMES = (b"user-agent",)
@@ -33,7 +46,7 @@ _VISIBLE = bytes(0x21 <= byte <= 0x7E for byte in range(256))
 class Sip(Parser):
     """Tells each request by its method, and each response by its status and the method it answers."""
 
-    __slots__ = ("_heads", "_known", "_skips")
+    __slots__ = ("_accounts", "_heads", "_known", "_skips")
 
     name = "sip"
     transports = frozenset({"udp", "tcp"})
@@ -44,6 +57,7 @@ class Sip(Parser):
         self._heads: list[bytes] = [b"", b""]
         self._skips = [0, 0]
         self._known = False
+        self._accounts: set[str] = set()
 
     @staticmethod
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
@@ -128,11 +142,54 @@ class Sip(Parser):
             fields["status"] = status.decode("ascii")
             if status[0] != 0x31 and status[0] != 0x33 and status not in CHALLENGES:
                 fields["outcome"] = "success" if status[0] == 0x32 else "failure"
+            if method == "REGISTER" and status[0] == 0x32:
+                fields.update(self._registration(lines))
             software = _first(_PRODUCT, _SERVER_NAMES, lines)
             if software is not None:
                 fields["server_software"] = software.decode("ascii")
         self.note("network.session", when, fields)
         return -1 if size is None else int(size)
+
+    def _registration(self, lines: list[bytes]) -> dict[str, object]:
+        """Whose registration a registrar accepted, and where it now reaches the account."""
+        user = _account(lines)
+        if not user or (user not in self._accounts and len(self._accounts) >= MOST_ACCOUNTS):
+            return {}
+        self._accounts.add(user)
+        contact, contacts = _contacts(lines)
+        return {"user": user, "contact": contact, "contacts": contacts} if contacts else {"user": user}
+
+
+def _account(lines: list[bytes]) -> str:
+    """The user of the address of record that a REGISTER and its answer have in To (RFC 3261 §10.2)."""
+    for line in lines:
+        found = _TO.match(line)
+        if found is not None:
+            uri = _uri(_QUOTED.sub(b"", found[1]))
+            user = unquote_to_bytes(uri[1]) if uri is not None and uri[1] else b""
+            return user.decode("utf-8", "replace")
+    return ""
+
+
+def _contacts(lines: list[bytes]) -> tuple[str, int]:
+    """The host of the first contact, and how many there are (RFC 3261 §10.3, §20.10)."""
+    host, count = "", 0
+    for line in lines:
+        found = _CONTACT.match(line)
+        if found is None:
+            continue
+        value = _QUOTED.sub(b"", found[1])
+        uri = _uri(value)
+        if uri is None:
+            continue
+        host = host or (uri[2] or uri[3]).decode("ascii").lower()
+        count += value.count(b"<") or value.count(b",") + 1
+    return host, count
+
+
+def _uri(value: bytes) -> re.Match[bytes] | None:
+    """The first URI of a header field without its quoted names, in angle brackets or bare."""
+    return _URI.match((value.partition(b"<")[2] or value).lstrip(b" \t"))
 
 
 def _first(kind: int, names: tuple[bytes, ...], lines: list[bytes]) -> bytes | None:

@@ -4,10 +4,10 @@ cimport cython
 
 from agent.protocol cimport Framer, Octets, Parser
 
-cdef int NETBIOS_HEADER, HEADER, KEEP, MOST_COMPOUNDED, MOST_PENDING, MOST_SHARES
-cdef int RESPONSE, ASYNC, RELATED
-cdef int NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE, READ, WRITE, SET_INFO
-cdef unsigned int PENDING, MORE_PROCESSING
+cdef int NETBIOS_HEADER, HEADER, KEEP, MOST_COMPOUNDED, MOST_PENDING, MOST_SHARES, MOST_CONTEXTS
+cdef int RESPONSE, ASYNC, RELATED, BIND
+cdef int NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE, READ, WRITE, IOCTL, SET_INFO
+cdef unsigned int PENDING, MORE_PROCESSING, FSCTL_PIPE_TRANSCEIVE
 
 
 cdef class Smb2(Parser):
@@ -27,4 +27,5 @@ cdef class _Messages(Framer):
     cdef Py_ssize_t _measure(self, bytes header) except? -2
 
 
+cdef dict _filled(dict fields)
 cdef long long _number(bytes body, Py_ssize_t at) except -1

@@ -2,12 +2,14 @@
 """SMB 2 and 3 over direct TCP (MS-SMB2 §2.1, §2.2): what is done to which share; never a file's name.
 
 What a client asks to be written, renamed or deleted is told with the request. What only the answer decides (negotiate,
-session_setup, tree_connect, create, open, read) is told with the response, as is a refusal of anything.
+session_setup, tree_connect, create, open, read) is told with the response, as is a refusal of anything. What kind a share
+is of, which pipe is opened and which RPC interface it is bound to are told in the words of closed lists.
 """
 
 from __future__ import annotations
 
 from struct import Struct
+from uuid import UUID
 
 from agent.protocol import DONE, FOREIGN, Framer, Octets, Parser
 
@@ -15,12 +17,12 @@ PLAIN, ENCRYPTED, COMPRESSED, SMB1 = b"\xfeSMB", b"\xfdSMB", b"\xfcSMB", b"\xffS
 NETBIOS_HEADER, HEADER = 4, 64
 KEEP = 2048
 KEEP_ALIVE = b"\x85\0\0\0"
-MOST_COMPOUNDED, MOST_PENDING, MOST_SHARES = 32, 64, 16
+MOST_COMPOUNDED, MOST_PENDING, MOST_SHARES, MOST_CONTEXTS = 32, 64, 16, 8
 RESPONSE, ASYNC, RELATED = 0x1, 0x2, 0x4
-NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE, READ, WRITE, SET_INFO = 0, 1, 3, 5, 8, 9, 17
+NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE, READ, WRITE, IOCTL, SET_INFO = 0, 1, 3, 5, 8, 9, 11, 17
 ACTIONS = {
     NEGOTIATE: "negotiate", SESSION_SETUP: "session_setup", TREE_CONNECT: "tree_connect", CREATE: "create",
-    6: "close", READ: "read", WRITE: "write", 11: "ioctl", 14: "query_directory", SET_INFO: "set_info",
+    6: "close", READ: "read", WRITE: "write", IOCTL: "ioctl", 14: "query_directory", SET_INFO: "set_info",
 }  # fmt: skip
 ANSWERED = frozenset({NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE, READ})
 DIALECTS = {0x0202: "2.0.2", 0x0210: "2.1", 0x02FF: "2.FF", 0x0300: "3.0", 0x0302: "3.0.2", 0x0311: "3.1.1"}
@@ -35,10 +37,48 @@ TOLD = frozenset({
 })  # fmt: skip
 """Statuses that say who may not, or what is full or locked (MS-ERREF §2.3.1); others are everyday probing."""
 
+SHARE_TYPES = {1: "disk", 2: "ipc", 3: "print"}
+"""What a TREE_CONNECT answers (§2.2.10)."""
+FSCTL_PIPE_TRANSCEIVE = 0x0011C017
+BIND = 512
+"""Bytes of a bind that are looked at: more than eight contexts need."""
+PIPES = frozenset({
+    "atsvc", "browser", "dfssvc", "drsuapi", "efsrpc", "epmapper", "eventlog", "fssagentrpc", "initshutdown", "lsarpc",
+    "lsass", "netdfs", "netlogon", "ntsvcs", "protected_storage", "samr", "spoolss", "srvsvc", "svcctl", "tapsrv",
+    "termsrv", "winreg", "wkssvc", "w32time",
+})  # fmt: skip
+PROGRAM_PIPES = ("psexesvc", "paexec", "remcom", "csexec")
+"""How the pipes of programs begin that run commands on another machine; a name of the process follows."""
+INTERFACES = {
+    UUID(number).bytes_le: name
+    for number, name in (
+        ("367abb81-9844-35f1-ad32-98f038001003", "svcctl"),
+        ("1ff70682-0a51-30e8-076d-740be8cee98b", "atsvc"),
+        ("378e52b0-c0a9-11cf-822d-00aa0051e40f", "sasec"),
+        ("86d35949-83c9-4044-b424-db363231fd0c", "ITaskSchedulerService"),
+        ("a8e0653c-2744-4389-a61d-7373df8b2292", "FileServerVssAgent"),
+        ("e3514235-4b06-11d1-ab04-00c04fc2dcd2", "drsuapi"),
+        ("12345778-1234-abcd-ef00-0123456789ac", "samr"),
+        ("12345778-1234-abcd-ef00-0123456789ab", "lsarpc"),
+        ("12345678-1234-abcd-ef00-01234567cffb", "netlogon"),
+        ("12345678-1234-abcd-ef00-0123456789ab", "spoolss"),
+        ("338cd001-2244-31f1-aaaa-900038001003", "winreg"),
+        ("4b324fc8-1670-01d3-1278-5a47bf6ee188", "srvsvc"),
+        ("6bffd098-a112-3610-9833-46c3f87e345a", "wkssvc"),
+        ("c681d488-d850-11d0-8c52-00c04fd90f7e", "efsrpc"),
+        ("df1941c5-fe89-4e79-bf10-463657acf44d", "efsrpc"),
+        ("4fc742e0-4a10-11cf-8273-00aa004ae673", "netdfs"),
+    )
+}
+"""Interfaces by which a machine is run or searched from afar (§1.9 of MS-SCMR, MS-TSCH, MS-FSRVP, MS-DRSR, MS-SAMR, …)."""
+
 _HEADER = Struct("<4sHHIHHIIQIIQ16s")
 _NTLM_AUTHENTICATE = b"NTLMSSP\0\3\0\0\0"
 
-Pending = tuple[str, str]
+_NOWHERE: dict[str, str] = {}
+
+Pending = tuple[str, dict[str, str]]
+"""An action, and the fields that say where or by whom it is done."""
 
 
 class Smb2(Parser):
@@ -55,7 +95,7 @@ class Smb2(Parser):
         keep = NETBIOS_HEADER + KEEP
         self._framers = (_Messages(8, keep), _Messages(8, keep))
         self._pending: dict[int, Pending] = {}
-        self._shares: dict[int, str] = {}
+        self._shares: dict[int, dict[str, str]] = {}
         self._sealed = PLAIN
         for framer in self._framers:
             framer.reset()
@@ -85,7 +125,7 @@ class Smb2(Parser):
                     return DONE
             elif kind != self._sealed:
                 self._sealed = kind
-                self._note(when, "encrypted" if kind == ENCRYPTED else "compressed")
+                self._note(when, "encrypted" if kind == ENCRYPTED else "compressed", _NOWHERE)
         return framer.skip
 
     def gap(self, direction: int) -> None:
@@ -93,9 +133,13 @@ class Smb2(Parser):
         framer = self._framers[direction]
         framer.reset()
 
-    def _note(self, when: int, action: str, sums: dict[str, int] | None = None, **fields: str) -> None:
+    def _note(
+        self, when: int, action: str, place: dict[str, str], sums: dict[str, int] | None = None, **fields: str
+    ) -> None:
         told: dict[str, object] = {"protocol": "smb2", "action": action}
-        told.update({name: value for name, value in fields.items() if value})
+        told.update(place)
+        if fields:
+            told.update(_filled(fields))
         self.note("network.session", when, told, sums)
 
     def _walk(self, message: bytes, when: int) -> None:
@@ -124,59 +168,73 @@ class Smb2(Parser):
 
     def _request(self, command: int, number: int, tree: int, body: bytes, when: int) -> None:
         action, sums = ACTIONS[command], None
-        share = self._shares.get(tree, "")
+        place = self._shares.get(tree, _NOWHERE)
         if command == TREE_CONNECT:
-            share = _share(body)
+            place = _share(body)
         elif command == CREATE:
-            action = _opening(body)
+            action, place = _opening(body), _piped(place, body)
         elif command == SET_INFO:
             action = _change(body)
         elif command == WRITE:
             sums = {"size": _number(body, 4)}
         elif command == SESSION_SETUP:
-            share = _user(body)
+            place = _filled({"user": _user(body)})
         if command in ANSWERED or command == SET_INFO:
             if len(self._pending) >= MOST_PENDING:
                 self._pending.pop(next(iter(self._pending)))
-            self._pending[number] = action, share
+            self._pending[number] = action, place
         if command not in ANSWERED:
-            self._note(when, action, sums, share=share)
+            self._note(when, action, place, sums)
+        if command in (WRITE, IOCTL) and (not place or place.get("share_kind") == "ipc"):
+            self._bind(command, place, body, when)
+
+    def _bind(self, command: int, place: dict[str, str], body: bytes, when: int) -> None:
+        """Note what a WRITE or an IOCTL binds its pipe to (§2.2.21, §2.2.31), if that is known."""
+        start = 0
+        if command == WRITE:
+            start = int.from_bytes(body[2:4], "little") - HEADER
+        elif command == IOCTL and _number(body, 4) == FSCTL_PIPE_TRANSCEIVE:
+            start = _number(body, 24) - HEADER
+        interface = _interface(body[start : start + BIND]) if start > 0 else ""
+        if interface:
+            self._note(when, "bind", place, interface=interface)
 
     def _response(self, command: int, status: int, number: int, tree: int, body: bytes, when: int) -> None:
         if status == PENDING:
             return
-        action, share = self._pending.pop(number, (ACTIONS[command], self._shares.get(tree, "")))
+        action, place = self._pending.pop(number, (ACTIONS[command], self._shares.get(tree, _NOWHERE)))
         if status >> 30 == 3:
-            self._refusal(command, status, action, share, when)
+            self._refusal(command, status, action, place, when)
         elif command == NEGOTIATE:
             dialect = _number(body, 4) & 0xFFFF
-            self._note(when, action, version=DIALECTS.get(dialect) or f"{dialect:04x}", outcome="success")
-        elif command == SESSION_SETUP:
-            self._note(when, action, user=share, outcome="success")
+            self._note(when, action, _NOWHERE, version=DIALECTS.get(dialect) or f"{dialect:04x}", outcome="success")
         elif command == TREE_CONNECT:
-            self._mount(tree, share)
-            self._note(when, action, share=share, outcome="success")
+            place = _filled({"share_kind": SHARE_TYPES.get(_number(body, 2) & 0xFF, "")}) | place
+            self._mount(tree, place)
+            self._note(when, action, place, outcome="success")
         elif command == CREATE:
             if action == "create" and _number(body, 4) == 1:  # FILE_OPENED
                 action = "open"
-            self._note(when, action, share=share, outcome="success")
+            self._note(when, action, place, outcome="success")
+        elif command == SESSION_SETUP:
+            self._note(when, action, place, outcome="success")
         elif command == READ:
-            self._note(when, action, {"size": _number(body, 4)}, share=share)
+            self._note(when, action, place, {"size": _number(body, 4)})
 
-    def _refusal(self, command: int, status: int, action: str, share: str, when: int) -> None:
+    def _refusal(self, command: int, status: int, action: str, place: dict[str, str], when: int) -> None:
         code = f"{status:08X}"
         if command == SESSION_SETUP:
             if status != MORE_PROCESSING:
-                self._note(when, action, user=share, status=code, outcome="failure")
+                self._note(when, action, place, status=code, outcome="failure")
         elif status in TOLD or command in (NEGOTIATE, TREE_CONNECT):
-            self._note(when, action, share=share, status=code, outcome="failure")
+            self._note(when, action, place, status=code, outcome="failure")
         elif command == CREATE:
-            self._note(when, action, share=share, outcome="failure")
+            self._note(when, action, place, outcome="failure")
 
-    def _mount(self, tree: int, share: str) -> None:
+    def _mount(self, tree: int, place: dict[str, str]) -> None:
         if len(self._shares) >= MOST_SHARES:
             self._shares.pop(next(iter(self._shares)))
-        self._shares[tree] = share
+        self._shares[tree] = place
 
     def _smb1(self, message: bytes, when: int) -> bool:
         """Note that SMB1 is offered alone, or chosen (MS-CIFS §2.2.4.52); whether SMB1 it stays."""
@@ -184,7 +242,9 @@ class Smb2(Parser):
         answer = bool(message[13:14] and message[13] & 0x80)
         if not answer and b"\x02SMB 2." in message:
             return False
-        self._note(when, "negotiate" if negotiates else "smb1", version="SMB1", outcome="success" if answer else "")
+        self._note(
+            when, "negotiate" if negotiates else "smb1", _NOWHERE, version="SMB1", outcome="success" if answer else ""
+        )
         return answer or not negotiates
 
 
@@ -199,6 +259,10 @@ class _Messages(Framer):
             self.foreign = not self._lost
             return -1
         return NETBIOS_HEADER + size
+
+
+def _filled(fields: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value}
 
 
 def _number(body: bytes, at: int) -> int:
@@ -225,10 +289,52 @@ def _change(body: bytes) -> str:
     return "set_info"
 
 
-def _share(body: bytes) -> str:
-    r"""Read a TREE_CONNECT's share from its \\host\share (§2.2.9)."""
+def _share(body: bytes) -> dict[str, str]:
+    r"""Read a TREE_CONNECT's share from its \\host\share (§2.2.9), and its kind where the name alone tells it."""
     path = _text(body, int.from_bytes(body[4:6], "little") - HEADER, int.from_bytes(body[6:8], "little"))
-    return path.rsplit("\\", 1)[-1]
+    share = path.rsplit("\\", 1)[-1]
+    name = share.upper()
+    kind = ""
+    if name == "IPC$":
+        kind = "ipc"
+    elif name == "ADMIN$" or (len(name) == 2 and name[1] == "$" and "A" <= name[0] <= "Z"):
+        kind = "admin"
+    return _filled({"share": share, "share_kind": kind})
+
+
+def _piped(place: dict[str, str], body: bytes) -> dict[str, str]:
+    """Add the pipe that a CREATE opens (§2.2.13), where the share has pipes, or is not known and the name tells."""
+    if place and place.get("share_kind") != "ipc":
+        return place
+    pipe = _pipe(body)
+    return _filled({**place, "pipe": pipe}) if place or pipe in PIPES else place
+
+
+def _pipe(body: bytes) -> str:
+    """Read a CREATE's name, and tell it in a word of the closed lists."""
+    name = _text(body, int.from_bytes(body[44:46], "little") - HEADER, int.from_bytes(body[46:48], "little"))
+    name = name.lower().removeprefix("\\")
+    if name in PIPES:
+        return name
+    for program in PROGRAM_PIPES:
+        if name.startswith(program):
+            return program
+    return "other" if name else ""
+
+
+def _interface(pdu: bytes) -> str:
+    """Tell the first known interface among the contexts of a bind or alter_context (C706 §12.6.4.1, §12.6.4.3)."""
+    if len(pdu) < 28 or pdu[0] != 5 or pdu[2] not in (11, 14) or not pdu[4] & 0x10:
+        return ""
+    at = 28
+    for _ in range(min(pdu[24], MOST_CONTEXTS)):
+        if len(pdu) < at + 24:
+            break
+        name = INTERFACES.get(pdu[at + 4 : at + 20])
+        if name:
+            return name
+        at += 24 + 20 * pdu[at + 2]
+    return ""
 
 
 def _user(body: bytes) -> str:

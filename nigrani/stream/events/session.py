@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
-from nigrani.stream.event import Conversation, Count, Domain, Mac, Name, User, Word
+from nigrani.stream.event import Address, Conversation, Count, Domain, Mac, Name, User, Word
 
 
 class NetworkSession(Conversation, kw_only=True, tag="network.session"):
@@ -27,6 +27,12 @@ class NetworkSession(Conversation, kw_only=True, tag="network.session"):
     ja4: Word = field(name="tls.client.ja4", default="")
     alpn: Word = field(name="tls.next_protocol", default="")
     share: Name = field(name="smb.share", default="")
+    share_kind: Word = field(name="nigrani.smb.share_kind", default="")
+    """admin (ADMIN$, C$, …), ipc, disk or print."""
+    pipe: Word = field(name="nigrani.smb.pipe", default="")
+    """A well-known named pipe that was opened (svcctl, atsvc, samr, …), or `other`."""
+    interface: Word = field(name="nigrani.rpc.interface", default="")
+    """A well-known RPC interface that a pipe was bound to (svcctl, drsuapi, FileServerVssAgent, …)."""
     version: Word = field(name="nigrani.session.version", default="")
     """Negotiated or announced protocol version (SMB dialect, MQTT level, …)."""
     client_software: Word = field(name="nigrani.session.client_software", default="")
@@ -35,6 +41,11 @@ class NetworkSession(Conversation, kw_only=True, tag="network.session"):
     client_name: Name = field(name="nigrani.session.client_name", default="")
     """MQTT client id, DHCP or RDP host name."""
     user: User = field(name="user.name", default="")
+    """Who logs in; in the answer to a SIP REGISTER the account that is registered."""
+    contact: Address = field(name="nigrani.sip.contact", default="")
+    """Where a registrar now reaches the account: the first of its contacts."""
+    contacts: Count = field(name="nigrani.sip.contacts", default=0)
+    """Contacts that a registrar now holds for the account; 0 after it was taken off."""
     realm: Name = field(name="kerberos.realm", default="")
     service: Name = field(name="kerberos.service", default="")
     encryption: Word = field(name="kerberos.encryption", default="")

@@ -97,6 +97,84 @@ def test_header_forms(payload: bytes) -> None:
     assert told(payload)[0]["action"] == "INVITE"
 
 
+def registered(*headers: str, method: str = "REGISTER", status: str = "200 OK", to: str = "<sip:1001@clinic>") -> bytes:
+    return response(status, method, f"To: {to}", *headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "contact", "contacts"),
+    [
+        (("Contact: <sip:1001@10.0.0.5:5060;transport=udp>;expires=3600",), "10.0.0.5", 1),
+        (("m:sip:1001@10.0.0.5;expires=60",), "10.0.0.5", 1),
+        (("CONTACT : sips:1001@[2001:DB8::5]:5061",), "2001:db8::5", 1),
+        (('Contact: "a <sip:x@10.9.9.9>, \\" b" <sip:1001@10.0.0.5>',), "10.0.0.5", 1),
+        (("Contact: <sip:1001@10.0.0.5>, <sip:1001@10.0.0.6>",), "10.0.0.5", 2),
+        (("Contact: <sip:1001@10.0.0.5>", "Contact: <sip:1001@10.0.0.6>"), "10.0.0.5", 2),
+        (("Contact: <sip:ward7.clinic>",), "ward7.clinic", 1),
+    ],
+)
+def test_a_registration_tells_whose_it_is_and_where(headers: tuple[str, ...], contact: str, contacts: int) -> None:
+    assert told(registered(*headers)) == [
+        {
+            "action": "REGISTER",
+            "status": "200",
+            "outcome": "success",
+            "user": "1001",
+            "contact": contact,
+            "contacts": contacts,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers", [(), ("Contact: *",), ("Contact: ",), ("Contact: <tel:1001>",), ("Contactor: <sip:a@b>",)]
+)
+def test_an_account_without_a_contact(headers: tuple[str, ...]) -> None:
+    assert told(registered(*headers)) == [{"action": "REGISTER", "status": "200", "outcome": "success", "user": "1001"}]
+
+
+@pytest.mark.parametrize(
+    ("to", "user"),
+    [
+        ("sip:1001@clinic;tag=7", "1001"),
+        ('"sip:7@x" <sip:1001@clinic>', "1001"),
+        ("Ward Seven <SIPS:1001:secret@clinic;user=phone>", "1001"),
+        ("<sip:%31001@clinic>", "1001"),
+        ("<sip:clinic>", None),
+        ("<tel:1001>", None),
+        (f"<sip:{'9' * 65}@clinic>", None),
+        ('"' + 500 * '\\"', None),
+    ],
+)
+def test_accounts(to: str, user: str | None) -> None:
+    assert told(registered(to=to))[0].get("user") == user
+
+
+def test_only_an_accepted_registration_names_an_account() -> None:
+    contact = "Contact: <sip:1001@10.0.0.5>"
+    assert told(
+        request("REGISTER", "To: <sip:1001@clinic>", contact),
+        registered(contact, status="401 Unauthorized"),
+        registered(contact, status="403 Forbidden"),
+        registered(contact, method="INVITE"),
+    ) == [
+        {"action": "REGISTER"},
+        {"action": "REGISTER", "status": "401"},
+        {"action": "REGISTER", "status": "403", "outcome": "failure"},
+        {"action": "INVITE", "status": "200", "outcome": "success"},
+    ]
+
+
+def test_accounts_of_a_conversation_are_bounded() -> None:
+    parser = Sip()
+    for _ in range(2):
+        for number in range(100):
+            payload = registered(to=f"<sip:{number}@clinic>")
+            parser.data(1, payload, len(payload), 1)
+    assert [row.get("user") for row in rows(parser.fresh)] == [*map(str, range(32)), None]
+    assert parser.overflow == 0
+
+
 def test_an_unknown_method_is_not_told() -> None:
     assert told(response("200 OK", "INVITED")) == [{"status": "200", "outcome": "success"}]
 

@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -139,10 +140,183 @@ def test_session_setup() -> None:
 
 @pytest.mark.parametrize(
     ("path", "share"),
-    [(r"\\pacs-1\images", "images"), (r"\\10.0.0.4\IPC$", "IPC$"), ("images", "images"), (r"\\h\überg", "überg")],
+    [(r"\\pacs-1\images", "images"), (r"\\10.0.0.4\print$", "print$"), ("images", "images"), (r"\\h\überg", "überg")],
 )
 def test_shares(path: str, share: str) -> None:
     assert told((0, packet(tree_connect(path))), MOUNT[1]) == [{**MOUNTED, "share": share}]
+
+
+def mount(path: str, type_: int) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
+    """Connect a tree; type_: the share's, as the answer has it (MS-SMB2 §2.2.10)."""
+    answer = command(3, struct.pack("<HBB", 16, type_, 0) + bytes(12), answer=True)
+    return (0, packet(tree_connect(path))), (1, packet(answer))
+
+
+@pytest.mark.parametrize(
+    ("share", "type_", "kind"),
+    [
+        ("images", 1, "disk"),
+        ("laser", 3, "print"),
+        ("IPC$", 2, "ipc"),
+        ("ipc$", 0, "ipc"),
+        ("ADMIN$", 1, "admin"),
+        ("admin$", 1, "admin"),
+        ("C$", 1, "admin"),
+        ("z$", 1, "admin"),
+        ("cc$", 1, "disk"),
+        ("1$", 1, "disk"),
+        ("$", 1, "disk"),
+        ("images", 9, None),
+    ],
+)
+def test_kinds_of_shares(share: str, type_: int, kind: str | None) -> None:
+    (row,) = told(*mount(rf"\\h\{share}", type_))
+    assert (row["share"], row.get("share_kind")) == (share, kind)
+
+
+def test_the_kind_of_a_share_goes_with_what_is_done_there() -> None:
+    place = {"share": "C$", "share_kind": "admin"}
+    pieces = (
+        *mount(r"\\h\C$", 1),
+        (0, packet(create(2, number=2))),
+        (1, packet(created(2, number=2))),
+        (0, packet(write(9))),
+    )
+    assert told(*pieces)[1:] == [
+        {"action": "create", **place, "outcome": "success"},
+        {"action": "write", **place, "size": 9},
+    ]
+    assert told(mount(r"\\h\C$", 1)[0], (1, packet(refused(3, DENIED, tree=0)))) == [
+        {"action": "tree_connect", **place, "status": "C0000022", "outcome": "failure"}
+    ]
+
+
+def opened(name: str, kept: int = 99) -> bytes:
+    """Open a file or pipe of this name, of which the message holds `kept` bytes."""
+    text = name.encode("utf-16-le")
+    head = struct.pack("<HBBIQQIIIIIHHII", 57, 0, 0, 2, 0, 0, 0x12019F, 0, 7, 1, 0, 120, len(text), 0, 0)
+    return command(5, head + text[:kept])
+
+
+IPC = mount(r"\\h\IPC$", 2)
+PIPED = {"share": "IPC$", "share_kind": "ipc"}
+
+
+@pytest.mark.parametrize(
+    ("name", "pipe"),
+    [
+        ("svcctl", "svcctl"),
+        (r"\svcctl", "svcctl"),
+        ("FssagentRpc", "fssagentrpc"),
+        ("ATSVC", "atsvc"),
+        ("PSEXESVC-WARD7-4711-stdin", "psexesvc"),
+        ("icu-7.secret", "other"),
+        ("svcctl2", "other"),
+        ("", None),
+    ],
+)
+def test_pipes(name: str, pipe: str | None) -> None:
+    row = told(*IPC, (0, packet(opened(name))), (1, packet(created())))[1]
+    assert row == {"action": "open", **PIPED, "outcome": "success"} | ({"pipe": pipe} if pipe else {})
+
+
+def test_a_pipe_that_is_refused() -> None:
+    row = told(*IPC, (0, packet(opened("svcctl"))), (1, packet(refused(5, DENIED))))[1]
+    assert row == {"action": "open", **PIPED, "pipe": "svcctl", "status": "C0000022", "outcome": "failure"}
+
+
+def test_a_files_name_is_never_told() -> None:
+    for pieces in (mount(r"\\h\images", 1), mount(r"\\h\C$", 1)):
+        assert "pipe" not in told(*pieces, (0, packet(opened("svcctl"))), (1, packet(created())))[1]
+
+
+def test_a_pipes_name_that_is_not_there_in_full_is_not_told() -> None:
+    assert "pipe" not in told(*IPC, (0, packet(opened("svcctl", kept=8))), (1, packet(created())))[1]
+
+
+def rpc(*interfaces: str, kind: int = 11, transfers: int = 1, order: int = 0x10) -> bytes:
+    """A bind (C706 §12.6.4.3) of the contexts of these interfaces, each with so many transfer syntaxes."""
+    contexts = b"".join(
+        struct.pack("<HBB16sI", at, transfers, 0, UUID(one).bytes_le, 2) + transfers * (NDR + struct.pack("<I", 2))
+        for at, one in enumerate(interfaces)
+    )
+    size = 28 + len(contexts)
+    head = struct.pack("<BBBBIHHI", 5, 0, kind, 3, order, size, 0, 1)
+    return head + struct.pack("<HHIBBH", 4280, 4280, 0, len(interfaces), 0, 0) + contexts
+
+
+NDR = UUID("8a885d04-1ceb-11c9-9fe8-08002b104860").bytes_le
+SVCCTL, SHADOW, STRANGE = (
+    "367abb81-9844-35f1-ad32-98f038001003",
+    "a8e0653c-2744-4389-a61d-7373df8b2292",
+    "00000000-1111-2222-3333-444444444444",
+)
+
+
+def written(payload: bytes) -> bytes:
+    return packet(command(9, struct.pack("<HHIQQQIIHHI", 49, 112, len(payload), 0, 1, 1, 0, 0, 0, 0, 0) + payload))
+
+
+def transceived(payload: bytes, control: int = 0x0011C017) -> bytes:
+    head = struct.pack("<HHIQQIIIIIIII", 57, 0, control, 1, 1, 120, len(payload), 0, 120, 0, 1024, 1, 0)
+    return packet(command(11, head + payload))
+
+
+@pytest.mark.parametrize(
+    ("payload", "interface"),
+    [
+        (rpc(SVCCTL), "svcctl"),
+        (rpc(SHADOW, kind=14), "FileServerVssAgent"),
+        (rpc(STRANGE, SHADOW, transfers=3), "FileServerVssAgent"),
+        (rpc(STRANGE), None),
+        (rpc(*8 * [STRANGE], SVCCTL), None),
+        (rpc(SVCCTL, kind=0), None),
+        (rpc(SVCCTL, order=0), None),
+        (rpc(SVCCTL)[:51], None),
+        (rpc(SVCCTL)[:20], None),
+        (b"", None),
+    ],
+)
+def test_binds(payload: bytes, interface: str | None) -> None:
+    for request, action in ((written(payload), "write"), (transceived(payload), "ioctl")):
+        rest = told(*IPC, (0, request))[1:]
+        assert rest[0]["action"] == action
+        assert rest[1:] == ([{"action": "bind", **PIPED, "interface": interface}] if interface else [])
+
+
+AT_OPENED = bytes.fromhex(
+    "00000082fe534d4240000100000000000500010000000000000000000a00000000000000fffe000001000000610000000004000000000000"
+    "0000000000000000000000003900000002000000000000000000000000000000000000009f01120000000000070000000100000040004200"
+    "78000a00000000000000000061007400730076006300"
+)
+AT_ANSWERED = bytes.fromhex(
+    "00000098fe534d4240000100000000000500010001000000000000000a00000000000000fffe000001000000610000000004000000000000"
+    "0000000000000000000000005900000001000000000000000000000000000000000000000000000000000000000000000000000000100000"
+    "00000000000000000000000080000000730076004d0000000000000005000000ffffffff0000000000000000"
+)
+AT_BOUND = bytes.fromhex(
+    "00000110fe534d4240000100000000000900010000000000000000000c00000000000000fffe000001000000610000000004000000000000"
+    "00000000000000000000000031007000a000000000000000000000004d0000000000000005000000ffffffff000000000000000000000000"
+    "0000000005000b0310000000a000000002000000b810b8100000000003000000000001008206f71f510ae830076d740be8cee98b01000000"
+    "045d888aeb1cc9119fe808002b10486002000000010001008206f71f510ae830076d740be8cee98b0100000033057171babe37498319b5db"
+    "ef9ccc3601000000020001008206f71f510ae830076d740be8cee98b010000002c1cb76c12984045030000000000000001000000"
+)
+"""What Windows sends to open and bind the scheduler's pipe, in a capture that begins after the tree connect."""
+
+
+def test_pipes_of_a_conversation_met_later_are_told_by_known_names_alone() -> None:
+    assert told((0, AT_OPENED), (1, AT_ANSWERED), (0, AT_BOUND)) == [
+        {"action": "open", "pipe": "atsvc", "outcome": "success"},
+        {"action": "write", "size": 160},
+        {"action": "bind", "interface": "atsvc"},
+    ]
+    for name in ("icu-7.secret", "remcom.txt"):
+        assert told((0, packet(opened(name))), (1, packet(created()))) == [{"action": "open", "outcome": "success"}]
+
+
+def test_what_is_no_pipe_is_not_bound() -> None:
+    assert len(told(*mount(r"\\h\images", 1), (0, written(rpc(SVCCTL))))) == 2
+    assert len(told(*IPC, (0, transceived(rpc(SVCCTL), control=0x00060194)))) == 2
 
 
 def test_a_share_that_is_not_there() -> None:
@@ -305,6 +479,9 @@ def test_keep_alives_are_passed_over() -> None:
 
 CONVERSATION = (
     *MOUNT,
+    *IPC,
+    (0, packet(opened("svcctl")) + written(rpc(SVCCTL)) + transceived(rpc(STRANGE, SHADOW))),
+    *MOUNT,
     (0, packet(create(2, number=2), plain(14, number=3)) + packet(write(2500, number=4)) + packet(plain(6, number=5))),
     (1, packet(created(2, number=2)) + packet(read_answer(3000, number=6)) + packet(refused(9, DENIED, number=4))),
 )
@@ -312,7 +489,7 @@ CONVERSATION = (
 
 def test_split_anywhere_tells_the_same() -> None:
     whole = told(*CONVERSATION)
-    assert len(whole) == 7
+    assert len(whole) == 13
     for at in range(1, max(len(payload) for _, payload in CONVERSATION)):
         parser = Smb2()
         for direction, payload in CONVERSATION:
@@ -421,16 +598,20 @@ def survive(taken: list[tuple[int, bytes, int]]) -> None:
 def test_tshark_reads_the_same(tmp_path: Path) -> None:
     sent = [packet(tree_connect(r"\\h\images")), packet(create(2), plain(6)), packet(create(1, 0x1000)), packet(write(99))]
     sent += [packet(set_info(1, 10, bytes(40))), packet(set_info(1, 13, b"\1"))]
+    sent += [packet(opened("svcctl")), written(rpc(SVCCTL)), transceived(rpc(STRANGE, SHADOW))]
     capture = str(tmp_path / "smb2.pcap")
     dump = "".join(f"000000 {one.hex(' ')}\n" for one in sent)
     subprocess.run(["text2pcap", "-q", "-T", "40000,445", "-", capture], input=dump, text=True, check=True, timeout=30)
-    names = ("cmd", "create.disposition", "write_length", "file_info.infolevel", "tree")
+    names = ("cmd", "create.disposition", "write_length", "file_info.infolevel", "tree", "filename", "ioctl.function")
     wanted = [word for name in names for word in ("-e", f"smb2.{name}")]
     arguments = ["tshark", "-r", capture, "-T", "fields", *wanted]
     lines = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
     read = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
-    assert [one["cmd"] for one in read] == ["3", "5,6", "5", "9", "17", "17"]
+    assert [one["cmd"] for one in read] == ["3", "5,6", "5", "9", "17", "17", "5", "9", "11"]
     assert read[0]["tree"].rsplit("\\", 1)[-1] == "images"
     assert [one["create.disposition"] for one in read[1:3]] == ["2", "1"]
     assert read[3]["write_length"] == "99"
-    assert [int(one["file_info.infolevel"], 0) for one in read[4:]] == [10, 13]
+    assert [int(one["file_info.infolevel"], 0) for one in read[4:6]] == [10, 13]
+    assert read[6]["filename"] == "svcctl"
+    assert read[7]["write_length"] == str(len(rpc(SVCCTL)))
+    assert int(read[8]["ioctl.function"], 0) == 0x0011C017
