@@ -63,6 +63,9 @@ def test_another_forwarder_follows_and_the_event_waits(dispatch: Dispatch) -> No
         dispatch.change(config)
         assert dispatch.runs
     until(dispatch, "127.0.0.1:2")
+    deadline = time.monotonic() + 30
+    while "nigrani_agent_spool_events 1" not in shown(dispatch) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the gauge is brought up to date once a second
     assert "nigrani_agent_spool_events 1" in shown(dispatch)
 
 
