@@ -99,26 +99,27 @@ class Loader:
         if len(kinds) != 1:
             message = "a rule has one of detection, correlation, filter and override"
             faults.append(document.fault(message, "add it, or split with ---"))
-        if faults:
-            self.faults += faults
+        self.faults += faults
+        if len(kinds) != 1 or not all(isinstance(document.data.get(key, {}), dict) for key in (kinds[0], "logsource")):
             return None
         match kinds[0]:
             case "correlation":
-                return self._correlation_draft(document)
+                return self._correlation_draft(document, sound=not faults)
             case "override":
-                self._read_override(document)
+                self._read_override(document, sound=not faults)
                 return None
-        return self._rule_draft(document, kinds[0])
+        return self._rule_draft(document, kinds[0], sound=not faults)
 
-    def _correlation_draft(self, document: Document) -> Draft | None:
+    def _correlation_draft(self, document: Document, *, sound: bool) -> Draft | None:
+        """Read a correlation. sound: whether all else of the document is; what is wrong here is told either way."""
         correlation = cast("dict[str, Any]", document.data["correlation"])
         refusals = list(islice(correlation_refusals(correlation), MAX_FAULTS))
         self._refuse(document, refusals)
-        parsed = None if refusals else self._parse(document, SigmaCorrelationRule)
+        parsed = self._parse(document, SigmaCorrelationRule) if sound and not refusals else None
         return Draft(document, rule_of(document, ()), parsed) if parsed else None
 
-    def _rule_draft(self, document: Document, key: str) -> Draft | None:
-        """Read a rule or a filter, whose detection is under that key."""
+    def _rule_draft(self, document: Document, key: str, *, sound: bool) -> Draft | None:
+        """Read a rule or a filter, whose detection is under that key. sound: as above."""
         data = cast("dict[str, Any]", document.data)
         foreign = _foreign(document)
         try:
@@ -131,17 +132,19 @@ class Loader:
         self._refuse(document, refusals)
         self.warnings += [document.fault(message, remedy, key) for message, remedy in dict.fromkeys(reads.warnings)]
         reads.warnings.clear()
-        parsed = None if refusals else self._parse(document, SigmaRule if key == "detection" else SigmaFilter)
+        if refusals or not sound:
+            return None
+        parsed = self._parse(document, SigmaRule if key == "detection" else SigmaFilter)
         if isinstance(parsed, SigmaRule | SigmaFilter):
             if foreign is None:
                 parsed.logsource = SigmaLogSource(product=PRODUCT, service=data["logsource"]["service"])
             return Draft(document, rule_of(document, (dataset,) if dataset else ()), parsed, reads)
         return None
 
-    def _read_override(self, document: Document) -> None:
+    def _read_override(self, document: Document, *, sound: bool) -> None:
         refusals = list(override_refusals(cast("dict[str, Any]", document.data["override"])))
         self._refuse(document, refusals)
-        if not refusals:
+        if sound and not refusals:
             self.overrides.append(document)
 
     def _refuse(self, document: Document, refusals: Iterable[RefusedError]) -> None:

@@ -96,6 +96,21 @@ def test_a_base_that_alerts_needs_id_and_level(load: Load) -> None:
     assert not load(correlation(), base).faults
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (rule(level="level: loud", detection="detection: {sel: {dicom.calling_at: x}, condition: sel}"), "unknown field"),
+        (correlation(level="level: loud", correlation=CORRELATION.replace("event_count", "event_sum")), "event_sum"),
+        ("title: t\nowner: x\noverride: {rule: r, risc: 1}\n", "risc"),
+    ],
+    ids=["rule", "correlation", "override"],
+)
+def test_a_faulty_header_hides_no_fault_below_it(load: Load, text: str, fault: str) -> None:
+    faults = told(load(text, rule(name="name: base")))
+    assert len(faults) >= 2
+    assert any(fault in one for one in faults)
+
+
 def test_a_base_keeps_silent_though_its_correlation_is_faulty(load: Load) -> None:
     loader = load(correlation().replace("gt: 1", "gt: x"), rule(name="name: base"))
     assert len(loader.faults) == 1
