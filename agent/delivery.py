@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.forwarder import STATES
 from nigrani.service.exposition import Family
+from nigrani.service.process import disk
 from nigrani.stream.kafka.fault import KINDS
 from nigrani.stream.segment import segments
 
@@ -48,6 +49,12 @@ class Delivery:
         yield _gauge("spool_bytes", "What the spool takes on the disk.", spool_bytes(self._spool))
         yield _gauge("spool_events", "Events in the spool that Kafka did not acknowledge.", forwarder.lag)
         yield _counter("spool_missed_events", "Events that the spool's bound dropped unsent.", forwarder.missed)
+
+
+def room(folder: Path, most: int) -> Iterator[Family]:
+    """Of the spool, and of its disk. most: bytes that it may take."""
+    yield _gauge("spool_max_bytes", "What the spool may take; beyond it the oldest events go.", most)
+    yield from disk(folder, f"{PREFIX}spool_disk", "of the disk that the spool is on")
 
 
 def spool_bytes(folder: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,14 +67,16 @@ class Dispatch:
         trouble = self._forwarder.patience.trouble if self._forwarder is not None else None
         return f"events stay in the spool: {trouble.message}" if trouble is not None else ""
 
-    def collect(self) -> Iterable[FamilyLike]:
-        """The forwarder's metrics; without one, the spool's size alone."""
-        from agent.delivery import Delivery, spool_bytes  # noqa: PLC0415 - asked for by a scrape, not at the start
+    def collect(self) -> Iterator[FamilyLike]:
+        """The spool's metrics, and the forwarder's where there is one."""
+        from agent.delivery import Delivery, room, spool_bytes  # noqa: PLC0415 - asked for by a scrape, not at the start
 
+        yield from room(self._spool, self._config.bus.max_bytes)
         forwarder = self._forwarder
         if forwarder is not None:
-            return Delivery(forwarder, self._spool).collect()
-        return [Family("gauge", "nigrani_agent_spool_bytes", "What the spool takes on the disk.", spool_bytes(self._spool))]
+            yield from Delivery(forwarder, self._spool).collect()
+        else:
+            yield Family("gauge", "nigrani_agent_spool_bytes", "What the spool takes on the disk.", spool_bytes(self._spool))
 
     def _succeed(self, config: AgentConfig, before: threading.Thread | None) -> None:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
+
+import msgspec
 
 from agent.capture import Until, forever
 from agent.protocol import Fact
@@ -18,6 +20,22 @@ PIECE = 65_536
 """Bytes read at a time."""
 MAX_PLACE = 1 << 24
 """Bytes looked through to say in which line the first fault is."""
+
+
+Line = TypeVar("Line")
+
+
+def json_line(kind: type[Line]) -> Callable[[bytes], Line]:
+    """Return what reads a line of JSON as that structure, and raises ValueError for any other."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(line: bytes) -> Line:
+        try:
+            return decode(line)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    return read
 
 
 class LogFormat(Protocol):

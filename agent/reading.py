@@ -147,13 +147,14 @@ def _secure(certificate: Path, key: Path | None, plain: socket.socket) -> ssl.SS
     context.verify_mode = ssl.CERT_NONE
     try:
         context.load_cert_chain(certificate, key, password="")  # one that asks would wait for a terminal
+        text = certificate.read_text(encoding="ascii", errors="replace")
+        first = text[text.index("-----BEGIN CERTIFICATE") :].partition("-----END CERTIFICATE-----")
+        named = ssl.PEM_cert_to_DER_cert(first[0] + first[1])
         wrapped = context.wrap_socket(plain)
     except BaseException:
         plain.close()
         raise
-    text = certificate.read_text(encoding="ascii", errors="replace")
-    first = text[text.index("-----BEGIN CERTIFICATE") :].partition("-----END CERTIFICATE-----")
-    if wrapped.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(first[0] + first[1]):
+    if wrapped.getpeercert(binary_form=True) != named:
         wrapped.close()
         raise OSError(0, f"it shows another certificate than {certificate}")
     return wrapped

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent.audit import Audit
 from agent.captures.live import LiveCapture
 from agent.clock import ClockWatch
 from agent.heartbeat import Heartbeat
+from agent.metrics import GAUGES, AgentMetrics
 from agent.setup import make_logs, make_map, make_pipeline, make_privacy
 from agent.sink import BusSink
 from nigrani import __version__
 from nigrani.service.errors import Problem
-from nigrani.service.exposition import Family, Registry
+from nigrani.service.exposition import Registry
 from nigrani.service.key import site_key, state_folder
 from nigrani.stream.events import DATASETS, AgentStatus
 
@@ -37,7 +37,6 @@ LOOK = 0.1
 """Seconds between two looks at logs, beside packets; and what is given to logs at once, while more of them waits."""
 SAVE = 1.0
 """Seconds between two savings of how far logs were read, each a write to the disk."""
-GAUGES = frozenset({"active_flows", "interfaces_up", "map_bytes", "reveal_audit_bytes", "ring_fill_percent", "shed_one_in"})
 TOLD = frozenset({"flows", "kernel_packets", "map_entries", *GAUGES})
 """Counters that say nothing of what was passed over."""
 
@@ -66,7 +65,7 @@ class AgentService:
         self._clock = ClockWatch(config.clock)
         self._report = Heartbeat(self._key, config)
         self.registry = Registry()
-        self.registry.register(_Counters(self))
+        self.registry.register(AgentMetrics(self))
         self.registry.register(self._clock)
         if self._map is not None:
             self._map.start()
@@ -206,32 +205,3 @@ class AgentService:
         mark = self._report.configuration
         self.sink.write([self._privacy.status(int(now * 1_000_000), __version__, packets, events, skipped, mark, numbers)])
         self.sink.flush()
-
-
-class _Counters:
-    """The service's plain counters, read when Prometheus asks."""
-
-    def __init__(self, service: AgentService) -> None:
-        self._service = service
-
-    def collect(self) -> Iterator[Family]:
-        """One family each."""
-        for name, value in self._service.counters().items():
-            text = f"{name.replace('_', ' ').capitalize()} since the agent's start."
-            yield Family("gauge" if name in GAUGES else "counter", f"nigrani_agent_{name}", text, value)
-        yield from self._logs()
-
-    def _logs(self) -> Iterator[Family]:
-        """One family for each counter of any source; sources have the names that the configuration gives them."""
-        sources = self._service.log_counters()
-        if not sources:
-            return
-        from agent.sources.log_sources import GAUGES as LOG_GAUGES  # noqa: PLC0415 - loaded only where logs are read
-
-        for name in sorted({name for counters in sources.values() for name in counters}):
-            text = f"{name.replace('_', ' ').capitalize()} of a source of logs."
-            family = Family("gauge" if name in LOG_GAUGES else "counter", f"nigrani_agent_log_{name}", text)
-            for source, counters in sources.items():
-                if name in counters:
-                    family.add(counters[name], source=source)
-            yield family

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from agent.check import Finding, Subject, exit_code, findings, of_fault
 from agent.commands.run import read
 from nigrani.service.errors import BadConfig, Problem
+from nigrani.service.plural import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,7 +101,8 @@ class _Shown:
         if self._quiet:
             return
         faults, warnings = (sum(finding.level == level for finding in found) for level in ("fail", "warn"))
-        sys.stderr.write(f"nigrani: {faults} faults, {warnings} warnings, {len(found) - faults - warnings} fine\n")
+        fine = len(found) - faults - warnings
+        sys.stderr.write(f"nigrani: {plural(faults, 'fault')}, {plural(warnings, 'warning')}, {fine} fine\n")
 
 
 def _clean(line: str) -> str:

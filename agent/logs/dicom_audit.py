@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from datetime import tzinfo
+from hashlib import sha256
 from xml.parsers import expat
 
 from agent.logs.clock import now, read_moment
@@ -17,6 +18,8 @@ from agent.protocol import Fact
 
 MAX_ELEMENTS = 4096
 MAX_DEPTH = 16
+HASHED = 16
+"""Hexadecimal digits of a study UID's SHA-256 by which AI clients name the study to the gateway."""
 STARTS = (b"<?xml", b"<AuditMessage")
 
 EVENTS = {
@@ -201,6 +204,7 @@ class DicomAudit:
             "reporter": reader.reporter[:256],
             "patient": reader.patient,
             "study": reader.study,
+            "study_hash": sha256(reader.study.encode()).hexdigest()[:HASHED] if reader.study else "",
             "studies": reader.studies,
             "instances": reader.instances,
             **dict(_ends(reader.participants)),

@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from agent.log import json_line
 from agent.logs.clock import LAST
 from agent.logs.paths import INFERENCES, METHODS, tell
 from agent.protocol import Fact
@@ -35,7 +36,7 @@ class _Line(msgspec.Struct):
     ent: str = ""
 
 
-_decode = msgspec.json.Decoder(_Line).decode
+_read = json_line(_Line)
 
 
 class Gateway:
@@ -46,10 +47,7 @@ class Gateway:
 
     def parse(self, line: bytes, _arrival: int = 0, /) -> Fact:
         """One request. Raises ValueError for a line of another shape or with a time outside 1970–2106."""
-        try:
-            entry = _decode(line)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        entry = _read(line)
         if not 0 < entry.msec < LAST:
             raise ValueError("no time of day")
         request = tell(entry.method, entry.uri)

@@ -11,6 +11,7 @@ import math
 
 import msgspec
 
+from agent.log import json_line
 from agent.logs.clock import LAST
 from agent.protocol import Fact
 
@@ -36,7 +37,7 @@ class _Line(msgspec.Struct):
     relabelled: int = 0
 
 
-_decode = msgspec.json.Decoder(_Line).decode
+_read = json_line(_Line)
 
 
 class TrainingLedger:
@@ -47,10 +48,7 @@ class TrainingLedger:
 
     def parse(self, line: bytes, _arrival: int = 0, /) -> Fact:
         """The step. Raises ValueError for another shape, an unknown action or a time outside 1970–2106."""
-        try:
-            entry = _decode(line)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        entry = _read(line)
         if not 0 < entry.time < LAST:
             raise ValueError("no time of day")
         if entry.action not in ACTIONS:

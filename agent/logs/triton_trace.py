@@ -10,6 +10,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from agent.log import json_line
 from agent.logs.clock import now
 from agent.logs.paths import model_name
 from agent.protocol import Fact
@@ -52,7 +53,7 @@ class _Request:
         self.last = 0
 
 
-_decode = msgspec.json.Decoder(_Piece).decode
+_read = json_line(_Piece)
 _Row = tuple[int, str, bool, int, int]
 """Number, model, part, first and last of one request."""
 
@@ -70,10 +71,7 @@ class TritonTrace:
 
     def parse(self, line: bytes, arrival: int = 0, /) -> Fact | None:
         """The request that this object ends, or None. Raises ValueError for another shape."""
-        try:
-            piece = _decode(line)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        piece = _read(line)
         if not (piece.model_name or piece.timestamps or piece.activity):
             raise ValueError("no object of a trace")
         known = self._open.get(piece.id)

@@ -4,7 +4,7 @@ cimport cython
 
 from agent.protocol cimport Octets, Parser
 
-cdef int LONGEST_HEAD, _NUMBER, _SEQUENCE, _PRODUCT
+cdef int LONGEST_HEAD, LONGEST_BODY, _NUMBER, _SEQUENCE, _PRODUCT
 cdef bytes _BLANKS, _DIGITS, _LETTERS, _VISIBLE
 
 
@@ -13,16 +13,17 @@ cdef class Sip(Parser):
     cdef list _skips
     cdef bint _known
     cdef set _accounts
+    cdef set _media
 
     @cython.locals(begin=cython.longlong, cut=bint, data=bytes, end=cython.longlong)
     cpdef long long data(self, int direction, bytes payload, long long length, long long when) except? -2
     cpdef gap(self, int direction)
-    @cython.locals(position=cython.longlong, end=cython.longlong, head=bytes, size=cython.longlong)
+    @cython.locals(position=cython.longlong, end=cython.longlong, head=bytes, body=bytes, size=cython.longlong)
     cdef long long _messages(self, bytes data, bint cut, long long when) except -1
     @cython.locals(rest=bytes, start=bytes)
     cdef long long _stray(self, bytes data, Py_ssize_t position) except -1
     @cython.locals(fields=dict, status=bytes, lines=list, size=bytes, software=bytes, sequence=bytes, method=str)
-    cdef long long _tell(self, object line, bytes head, long long when) except? -2
+    cdef long long _tell(self, object line, bytes head, bytes body, long long when) except? -2
 
 
 @cython.locals(line=bytes, name=bytes)

@@ -1,7 +1,8 @@
 # cython: language_level=3, annotation_typing=False
-"""SIP over UDP and TCP (RFC 3261 §7, §18.3): methods and results; never a body.
+"""SIP over UDP and TCP (RFC 3261 §7, §18.3): methods and results.
 
-Of URIs, only those of a registration that was accepted are read: whose it is, and where that account is reached now.
+Of URIs, only those of a registration that was accepted are read: whose it is, and where that account is reached now. Of a
+body, only the address at which an offer or answer wants its media (RFC 8866 §5.7), as far as it came with the head.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ METHODS = (
 LONGEST_HEAD = 4096
 MOST_ACCOUNTS = 32
 """Accounts that one conversation tells of; a trunk that carries more tells of the others' registrations without a name."""
+MOST_MEDIA = 32
+"""Addresses of media that one conversation tells of; a trunk that carries more tells of the others' calls without them."""
+LONGEST_BODY = 2048
 _NUMBER, _SEQUENCE, _PRODUCT = range(3)
+OFFERING = frozenset({"INVITE", "ACK", "PRACK", "UPDATE"})
+"""Methods whose requests and answers agree on media (RFC 6337 §2.1)."""
 CHALLENGES = frozenset({b"401", b"407"})
 """Answers that only ask for credentials (RFC 3261 §22): neither success nor failure."""
 
@@ -33,6 +39,9 @@ _URI = re.compile(
     rb"sips?:(?:([^@:<>\s]{1,64})(?::[^@<>\s]*)?@)?(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9.-]{1,64}))", re.IGNORECASE
 )
 """User, and host as an IPv6 reference or otherwise (RFC 3261 §19.1.1)."""
+_MEDIA = re.compile(rb"(?:\A|\n)c=IN IP[46] ([0-9A-Fa-f:.]{2,45})[ /\r\n]")
+NO_MEDIA = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
+"""Where an offer wants no media: on hold (RFC 3264 §8.4)."""
 _LENGTH_NAMES = (b"content-length", b"l")
 _SEQUENCE_NAMES = (b"cseq",)
 _CLIENT_NAMES = (b"user-agent",)
@@ -46,7 +55,7 @@ _VISIBLE = bytes(0x21 <= byte <= 0x7E for byte in range(256))
 class Sip(Parser):
     """Tells each request by its method, and each response by its status and the method it answers."""
 
-    __slots__ = ("_accounts", "_heads", "_known", "_skips")
+    __slots__ = ("_accounts", "_heads", "_known", "_media", "_skips")
 
     name = "sip"
     transports = frozenset({"udp", "tcp"})
@@ -58,6 +67,7 @@ class Sip(Parser):
         self._skips = [0, 0]
         self._known = False
         self._accounts: set[str] = set()
+        self._media: set[str] = set()
 
     @staticmethod
     def looks_like(payload: bytes, source_port: int, destination_port: int) -> bool:
@@ -105,7 +115,8 @@ class Sip(Parser):
             if end < 0 and not cut and len(data) < position + LONGEST_HEAD:
                 return position
             head = Octets.part(data, position, end + 2 if end >= 0 else position + LONGEST_HEAD)
-            size = self._tell(line, head, when)
+            body = Octets.part(data, end + 4, end + 4 + LONGEST_BODY) if end >= 0 else b""
+            size = self._tell(line, head, body, when)
             if end < 0 or size < 0:  # a datagram's body goes to its end (RFC 3261 §18.3)
                 return len(data)
             position = end + 4 + size
@@ -122,8 +133,11 @@ class Sip(Parser):
             raise ValueError("no SIP start line")
         return len(data)
 
-    def _tell(self, line: re.Match[bytes], head: bytes, when: int) -> int:
-        """Note the message that has this start line and head; returns its body's length, −1 where it does not tell."""
+    def _tell(self, line: re.Match[bytes], head: bytes, body: bytes, when: int) -> int:
+        """Note the message that has this start line and head; returns its body's length, −1 where it does not tell.
+
+        body: what may be its body, and more behind it.
+        """
         fields: dict[str, object] = {"protocol": "sip"}
         status = line[2]
         lines = head.split(b"\n")
@@ -147,8 +161,21 @@ class Sip(Parser):
             software = _first(_PRODUCT, _SERVER_NAMES, lines)
             if software is not None:
                 fields["server_software"] = software.decode("ascii")
+        if body and fields.get("action") in OFFERING:
+            media = self._wanted(body if size is None else Octets.part(body, 0, int(size)))
+            if media:
+                fields["media"] = media
         self.note("network.session", when, fields)
         return -1 if size is None else int(size)
+
+    def _wanted(self, body: bytes) -> str:
+        """Where an offer or answer wants its media; empty where it does not say."""
+        found = _MEDIA.search(body)
+        address = found[1].decode("ascii").lower() if found is not None else ""
+        if not address or address in NO_MEDIA or (address not in self._media and len(self._media) >= MOST_MEDIA):
+            return ""
+        self._media.add(address)
+        return address
 
     def _registration(self, lines: list[bytes]) -> dict[str, object]:
         """Whose registration a registrar accepted, and where it now reaches the account."""

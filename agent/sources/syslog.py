@@ -23,6 +23,7 @@ from agent.sources.frames import MAX_MESSAGE, Frames
 from agent.sources.settings import Syslog
 from agent.sources.syslog_header import read_header
 from nigrani.service.errors import Problem
+from nigrani.service.listening import listening
 
 log = logging.getLogger(__name__)
 
@@ -223,19 +224,7 @@ def _listen(settings: Syslog) -> socket.socket:
     host, _, port = settings.listen.rpartition(":")
     kind = socket.SOCK_DGRAM if settings.transport == "udp" else socket.SOCK_STREAM
     try:
-        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=kind, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, kind)
-        try:
-            if kind == socket.SOCK_STREAM:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            if kind == socket.SOCK_STREAM:
-                listener.listen(BACKLOG)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
+        return listening(host.strip("[]"), int(port), BACKLOG, kind)
     except OSError as error:
         reason = error.strerror or error
         raise Problem(f"cannot listen on {settings.listen}: {reason}; free the port or set listen") from None
-    return listener

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent import delivery as module
-from agent.delivery import Delivery, spool_bytes
+from agent.delivery import Delivery, room, spool_bytes
 from agent.forwarder import STATES, Forwarder
 from nigrani.service.exposition import exposition
 from nigrani.stream.kafka.fault import KINDS
@@ -87,3 +87,9 @@ def test_the_spools_size_is_that_of_its_segments(tmp_path: Path) -> None:
         assert spool_bytes(tmp_path / "bus") == 0
         spool.publish(b"x" * 1000, 1)
         assert 1000 < spool_bytes(tmp_path / "bus") < 1100
+
+
+def test_the_spools_room_is_its_bound_and_its_disks(tmp_path: Path) -> None:
+    found = {family.name: family.samples[0].value for family in room(tmp_path / "bus", 1 << 30)}
+    assert found["nigrani_agent_spool_max_bytes"] == 1 << 30
+    assert 0 < found["nigrani_agent_spool_disk_free_bytes"] <= found["nigrani_agent_spool_disk_size_bytes"]

@@ -37,6 +37,8 @@ class DicomAudit(Event, kw_only=True, tag="dicom.audit"):
     """The first patient spoken of."""
     study: Study = field(name="nigrani.study", default="")
     """The first study spoken of."""
+    study_hash: Study = field(name="nigrani.study_hash", default="")
+    """Of the first 16 hexadecimal digits of the SHA-256 of that study's UID: what an AI client sends as X-Study-Hash."""
     studies: Count = field(name="dicom.audit.studies", default=0)
     instances: Count = field(name="dicom.audit.instances", default=0)
     """Instances of all studies spoken of."""

@@ -1,4 +1,4 @@
-"""`network.session`: what ordinary IT protocols said (HTTP, TLS, SIP, SMB2, MQTT, SSH, Kerberos, RDP, DHCP)."""
+"""`network.session`: what ordinary IT protocols said (HTTP, TLS, SIP, RTP, SMB2, MQTT, SSH, Kerberos, RDP, DHCP)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class NetworkSession(Conversation, kw_only=True, tag="network.session"):
 
     protocol: Word = field(name="network.protocol")
     action: Word = field(name="event.action", default="")
-    """The protocol's own command: GET, client_hello, INVITE, write, CONNECT, AS-REQ, REQUEST, …"""
+    """The protocol's own command: GET, client_hello, INVITE, write, CONNECT, AS-REQ, REQUEST, …; `media` of RTP."""
     status: Word = field(name="nigrani.session.status", default="")
     """The protocol's own result: HTTP or SIP status, NTSTATUS as eight hexadecimal digits, Kerberos error code."""
     outcome: Word = field(name="event.outcome", default="")
@@ -46,6 +46,8 @@ class NetworkSession(Conversation, kw_only=True, tag="network.session"):
     """Where a registrar now reaches the account: the first of its contacts."""
     contacts: Count = field(name="nigrani.sip.contacts", default=0)
     """Contacts that a registrar now holds for the account; 0 after it was taken off."""
+    media: Address = field(name="nigrani.sip.media", default="")
+    """Where the offer or answer of a call wants its media: the first address of its session description."""
     realm: Name = field(name="kerberos.realm", default="")
     service: Name = field(name="kerberos.service", default="")
     encryption: Word = field(name="kerberos.encryption", default="")

@@ -89,6 +89,16 @@ class TopicLog:
                 self._fail()
                 raise self._dial.error(error, self.topic) from error
 
+    def partitions(self) -> list[int]:
+        """The topic's, in order."""
+        with self._reading:
+            try:
+                consumer = self._reader()
+                self._bounds(consumer, TopicPartition(self.topic, 0))  # fetches what is known of the topic, and in time
+                return sorted(consumer.partitions_for_topic(self.topic) or ())
+            except _FAULTS as error:
+                raise self._unread(error) from error
+
     def end(self, partition: int) -> int:
         """The offset that the next message gets."""
         with self._reading:

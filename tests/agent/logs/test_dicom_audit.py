@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,29 @@ from hypothesis import given
 
 from agent.logs.clock import EPOCH
 from agent.logs.dicom_audit import MAX_DEPTH, MAX_ELEMENTS, DicomAudit
+from agent.logs.gateway import Gateway
+from agent.privacy import Privacy
 from agent.protocol import Fact
+from nigrani.stream.events import AiInference
+from nigrani.stream.events import DicomAudit as Audit
 from tests.agent.logs.hostile import hold, lines
 
 LOGS = Path(__file__).parents[2] / "data" / "logs"
 DICOM = (LOGS / "atna_dicom.xml").read_bytes().rstrip()
+UID = "1.2.840.113619.2.1"
 RFC3881 = (LOGS / "atna_rfc3881.xml").read_bytes().rstrip()
+
+
+def test_a_study_joins_with_what_a_client_calls_it() -> None:
+    """By the hash that the gateway's log has, and by the UID where a client sends that."""
+    site = Privacy(bytes(32), agent="a", boot="1")
+    stored = site.fact(None, parse(DICOM))
+    assert isinstance(stored, Audit)
+    for name, token in ((sha256(UID.encode()).hexdigest()[:16], stored.study_hash), (UID, stored.study)):
+        line = {"msec": 1.8e9, "client": "10.0.0.1", "uri": "/v2/models/m/infer", "method": "POST", "study": name}
+        asked = site.fact(None, Gateway().parse(json.dumps(line).encode()))
+        assert isinstance(asked, AiInference)
+        assert asked.study == token != ""
 
 
 def parse(line: bytes) -> Fact:
@@ -44,6 +63,7 @@ def test_a_message_of_an_archive() -> None:
         "reporter": "dcm4chee-arc",
         "patient": "4711^^^HOSPITAL",
         "study": "1.2.840.113619.2.1",
+        "study_hash": "f7a5d3c758ecde1f",
         "studies": 1,
         "instances": 242,
         "source": "10.20.3.4",

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from agent.protocol import Fact
 from agent.protocols import PARSERS
-from agent.protocols.sip import METHODS, Sip
+from agent.protocols.sip import METHODS, MOST_MEDIA, Sip
 from nigrani.stream.events.session import NetworkSession
 
 FIELDS = {field.name for field in msgspec.structs.fields(NetworkSession)}
 BODY = "v=0\r\no=- 1 1 IN IP4 10.0.0.5\r\nINVITE sip:x SIP/2.0\r\n\r\n"
+OFFER = "v=0\r\no=- 1 1 IN IP4 10.0.0.5\r\ns=-\r\nc=IN IP4 {}\r\nt=0 0\r\nm=audio 17000 RTP/AVP 0\r\n"
 
 
 def message(start: str, method: str, *headers: str, body: str = "") -> bytes:
@@ -59,6 +60,40 @@ def test_call() -> None:
         {"action": "ACK"},
         {"action": "BYE"},
     ]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "ACK", "PRACK", "UPDATE"])
+@pytest.mark.parametrize("address", ["10.0.0.77", "192.0.2.9/127", "2001:db8::7"])
+def test_where_a_call_wants_its_media(method: str, address: str) -> None:
+    body = OFFER.format(address).replace("c=IN IP4", "c=IN IP6" if ":" in address else "c=IN IP4")
+    found = told(request(method, body=body), response("200 OK", method, body=body))
+    assert [row["media"] for row in found] == [address.partition("/")[0]] * 2
+
+
+@pytest.mark.parametrize("body", [OFFER.format("0.0.0.0"), OFFER.format("::"), OFFER.format("pbx.test"), "c=IN", "x"])
+def test_an_offer_without_an_address(body: str) -> None:
+    assert "media" not in told(request("INVITE", body=body))[0]
+
+
+def test_only_what_agrees_on_media_is_read() -> None:
+    body = OFFER.format("10.0.0.77")
+    for method in ("OPTIONS", "MESSAGE"):
+        assert told(request(method, body=body)) == [{"action": method}]
+
+
+def test_a_body_ends_where_its_length_says() -> None:
+    """What follows in a stream is another message's."""
+    second = request("INVITE", body=OFFER.format("10.0.0.78"))
+    assert [row.get("media") for row in told(request("INVITE") + second)] == [None, "10.0.0.78"]
+
+
+def test_addresses_of_media_are_bounded() -> None:
+    offers = [request("INVITE", body=OFFER.format(f"10.0.1.{number}")) for number in range(MOST_MEDIA + 9)]
+    parser = Sip()
+    for offer in (*offers, offers[0]):
+        parser.data(0, offer, len(offer), 1)
+    assert len([fact for fact in parser.fresh if "media" in fact.fields]) == MOST_MEDIA
+    assert sum(fact.count for fact in (*parser.fresh, *parser.cut())) == MOST_MEDIA + 10, "the calls themselves are all told"
 
 
 @pytest.mark.parametrize("method", METHODS)
