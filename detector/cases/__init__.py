@@ -1,0 +1,1 @@
+"""What a person works on: findings of one story together, who has it, what was done, and how it ended."""

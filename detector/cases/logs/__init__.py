@@ -1,0 +1,1 @@
+"""The logs that findings can come from."""
