@@ -50,8 +50,12 @@ class History:
         if not self.events:
             raise Problem("there are no events to try it on: name a file, or another bus with --bus")
 
+    def lines(self, show: Show | None = None) -> Iterator[bytes]:
+        """The events as they lie on the bus, older ones too, byte for byte."""
+        return self._spooled(show) if self._bus or not self._config.kafka.servers else self._past(show)
+
     def _decoded(self, show: Show | None) -> Iterator[Event]:
-        for line in self._spooled(show) if self._bus or not self._config.kafka.servers else self._past(show):
+        for line in self.lines(show):
             try:
                 yield decode(line)
             except ValueError:

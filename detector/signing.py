@@ -44,6 +44,8 @@ class Signer:
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
         self.key_id = key_id(key.public_key())
+        self.public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        """What others check its signatures with."""
 
     def sign(self, data: bytes) -> bytes:
         """The signature, 64 bytes; the same data always gives the same."""
