@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from detector.alert import SEVERITY, Alert
+from detector.baseline_metrics import BaselineMetrics
 from detector.counters import Counters
 from detector.response import LIKE_RULES, RESPONSES
 from detector.rule_metrics import RuleMetrics
@@ -28,6 +29,8 @@ MOVES = ("begun", "ended", "lost")
 _COUNTS = {
     "flows_scored": "Flow records that the models scored.",
     "windows_judged": "Device-minutes held against the device's habits.",
+    "windows_beyond": "Device-minutes stranger than the budget allows, told or not.",
+    "windows_unknown": "Device-minutes of devices that the baseline does not know, held against the site's habits.",
     "merged": "Strange minutes that became evidence of an alert already told.",
     "repeated": "Findings that belong to an alert already told.",
     "shed": "Flow records that the heavy models passed over under load.",
@@ -79,12 +82,23 @@ class Metrics:
         self.learning = Gauge(
             "nigrani_baseline_learning", "1 while there is no baseline yet and rules alone alert.", registry=self.registry
         )
+        self.open_windows = Gauge(
+            "nigrani_detector_open_windows", "Device-minutes that are not judged yet.", registry=self.registry
+        )
+        self.agents = Gauge("nigrani_detector_agents", "Agents whose reports come.", registry=self.registry)
         self.rules = Gauge("nigrani_rules_loaded", "Rules in force.", registry=self.registry)
+        self._rules_taken = Gauge(
+            "nigrani_rules_last_load_successful",
+            "0 while the rule files that were read last are refused, and the rules before them are in force.",
+            registry=self.registry,
+        )
         self._refusals = Counter(
             "nigrani_rules_load_failures", "Rule files not loaded for their faults.", registry=self.registry
         )
         Gauge("nigrani_build_info", "Version of nigrani.", ("version",), registry=self.registry).labels(__version__).set(1)
         self.registry.register(_Engine(counters))
+        self.baseline = BaselineMetrics(counters)
+        self.registry.register(self.baseline)
         self._rule_metrics = RuleMetrics(rules, counters)
         self.registry.register(self._rule_metrics)
         self._moves = Counter(
@@ -110,7 +124,7 @@ class Metrics:
             self.alerts.labels("rule", response.slug, "medium")
         for response in RESPONSES:
             for severity in ("medium", "high"):
-                self.alerts.labels("anomaly", response.slug, severity)
+                self.alerts.labels("anomaly", f"anomaly-{response.slug}", severity)
         self._datasets = {kind: self.events.labels(name) for name, kind in DATASETS.items()}
 
     def use(self, rules: RuleSet) -> None:
@@ -126,11 +140,19 @@ class Metrics:
             **{rule.id: rule.path.stem for rule in rules.rules},
         }
         self.rules.set(len(rules.in_force))
+        self._rules_taken.set(1)
         self._rule_metrics.use(rules)
+
+    @property
+    def kinds(self) -> set[tuple[str, str]]:
+        """Kind and severity of every alert that there may be."""
+        anomalies = {(f"anomaly-{response.slug}", severity) for response in RESPONSES for severity in ("medium", "high")}
+        return self._series | {(response.slug, "medium") for response in LIKE_RULES} | anomalies
 
     def rules_refused(self) -> None:
         """Count rule files that were not loaded."""
         self._refusals.inc()
+        self._rules_taken.set(0)
 
     def moved(self, kind: str, partitions: int) -> None:
         """Count a partition that was begun, ended or lost; `partitions` are left."""
@@ -157,7 +179,7 @@ class Metrics:
 
     def alert(self, alert: Alert) -> None:
         """Count an alert."""
-        kind = self._kinds.get(alert.kind, "other") if alert.source == "rule" else alert.kind.removeprefix("anomaly-")
+        kind = self._kinds.get(alert.kind, "other") if alert.source == "rule" else alert.kind
         severity = alert.severity if alert.severity in SEVERITY else "other"
         self.alerts.labels(alert.source, kind, severity).inc()
 

@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the code: commands, settings, metrics and datasets, so that it cannot drift.
+"""Writes docs/reference.md from the code: commands, settings and datasets, so that it cannot drift.
 
 `python -m nigrani.reference --write docs/reference.md`, or `--check` in its place.
 """
@@ -12,17 +12,14 @@ import importlib
 import inspect
 import os
 import sys
-import tempfile
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from nigrani.cli import VERBS
-from nigrani.service.endpoint import ENDS, Connections
-from nigrani.service.exposition import FamilyLike
 from nigrani.stream.events import DATASETS
 from nigrani.stream.schema import schema
 
@@ -83,69 +80,6 @@ def _shown(default: object) -> str:
     return "" if default is None else str(default) if not isinstance(default, tuple) else str(list(default))
 
 
-def metrics() -> Iterator[str]:
-    """A table row for each metric of the detector; the agent's counters follow its own names."""
-    from detector.counters import Counters  # noqa: PLC0415 - numpy is loaded only here
-    from detector.metrics import Metrics  # noqa: PLC0415 - as above
-    from detector.setup import load_rules  # noqa: PLC0415 - as above
-
-    yield from _families(Metrics(load_rules(), Counters()).registry.collect())
-    yield from _families(Connections(dict.fromkeys(ENDS, 0)).collect())
-
-
-def forwarding() -> Iterator[str]:
-    """A table row for each metric of the agent's forwarder."""
-    from agent.deadletter import DeadLetters  # noqa: PLC0415 - kafka-python is loaded only here
-    from agent.delivery import Delivery  # noqa: PLC0415 - as above
-    from agent.forwarder import Forwarder  # noqa: PLC0415 - as above
-    from nigrani.stream.kafka.message import EventWire  # noqa: PLC0415 - as above
-    from nigrani.stream.kafka.producer import Route  # noqa: PLC0415 - as above
-    from nigrani.stream.kafka.settings import Connection  # noqa: PLC0415 - as above
-    from nigrani.stream.memory import MemoryBus  # noqa: PLC0415 - as above
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        route = Route(Connection(), "nigrani.events")
-        forwarder = Forwarder(MemoryBus().reader("kafka"), route, EventWire(), DeadLetters(folder))
-        yield from _families(Delivery(forwarder, folder).collect())
-
-
-def running() -> Iterator[str]:
-    """A table row for each metric of what an agent is and of its configuration."""
-    from agent.config import AgentConfig  # noqa: PLC0415 - the detector's package is without
-    from agent.reload import Reload  # noqa: PLC0415 - as above
-    from agent.standing import Standing  # noqa: PLC0415 - as above
-
-    class Still:
-        def counters(self) -> dict[str, int]:
-            return {"packets": 0, "events": 0}
-
-        def datasets(self) -> dict[str, int]:
-            return dict.fromkeys(DATASETS, 0)
-
-    yield from _families(Standing(Still(), str).collect())
-    yield from _families(Reload(AgentConfig(), AgentConfig, ()).collect())
-
-
-def clock() -> Iterator[str]:
-    """A table row for each metric of the agent's clock, and of its endpoint."""
-    from agent.clock import ClockWatch  # noqa: PLC0415 - the detector's package is without
-    from agent.config import Clock  # noqa: PLC0415 - as above
-    from agent.ntp import Answer  # noqa: PLC0415 - as above
-
-    watch = ClockWatch(Clock(ntp="ntp.hospital.example"))
-    watch.answer = Answer(0.0, 0.0)
-    yield from _families(watch.collect())
-    yield from _families(Connections(dict.fromkeys(ENDS, 0)).collect())
-
-
-def _families(found: Iterable[FamilyLike]) -> Iterator[str]:
-    for family in found:
-        labels = sorted({label for sample in family.samples for label in sample.labels})
-        suffix = "_total" if family.type == "counter" else ""
-        yield f"| `{family.name}{suffix}` | {family.type} | {', '.join(labels)} | {family.documentation} |"
-
-
 def datasets() -> Iterator[str]:
     """A section for each dataset with its own fields."""
     envelope = {field.encode_name for field in msgspec.structs.fields(DATASETS["agent.status"].__mro__[1])}
@@ -181,16 +115,7 @@ def page() -> str:
         table,
         *settings(detector),
         "\nEach can also be given as `NIGRANI__group__key=value` in the environment and as `--set group.key=value`.\n",
-        "## Metrics of the detector\n",
-        "| metric | type | labels | |\n|---|---|---|---|",
-        *metrics(),
-        "\n## Metrics of the agent\n",
-        "Counters under the prefix `nigrani_agent_`; with Kafka those of `forward`, with a time server those of `clock`:\n",
-        "| metric | type | labels | |\n|---|---|---|---|",
-        *running(),
-        *forwarding(),
-        *clock(),
-        "",
+        "Metrics are in [metrics.md](metrics.md).\n",
         "## Datasets\n",
         ENVELOPE,
         *datasets(),

@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis explores, and a word at the end on the brokers that were used."""
+"""What all tests share: how hypothesis explores, and a word at the end on the brokers and programs that were used."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say it."""
     whole = report(config)
     if whole.used or whole.missing:
-        terminalreporter.section("Kafka")
+        terminalreporter.section("Brokers and programs")
         for line in sorted({f"used: {one}" for one in whole.used}) + sorted({f"not run: {one}" for one in whole.missing}):
             terminalreporter.line(line)

@@ -1,4 +1,4 @@
-"""Which brokers the tests used and what was not run for want of one, gathered from all processes that ran tests."""
+"""Which brokers and programs tests used and what was not run for want of one, gathered from all their processes."""
 
 from __future__ import annotations
 

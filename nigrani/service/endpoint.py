@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nigrani.service.errors import Problem
 from nigrani.service.exposition import CONTENT_TYPE, Collector, Family, Registry, exposition
+from nigrani.service.key import state_folder
+from nigrani.service.listening import listening
+from nigrani.service.process import Process
 
 if TYPE_CHECKING:
     from nigrani.service.metrics import MetricsSettings
@@ -48,7 +51,7 @@ class Refused(Exception):  # noqa: N818 - how a connection ends, no fault of our
 
 
 class Endpoint:
-    """A running exposition of some collector's metrics, and its own."""
+    """A running exposition of some collector's metrics, of its own and of the process."""
 
     def __init__(self, collector: Collector, settings: MetricsSettings) -> None:
         """Raises Problem where it cannot listen, or has no certificate."""
@@ -56,6 +59,7 @@ class Endpoint:
         self._registry = Registry()
         self._registry.register(collector)
         self._registry.register(Connections(self.ends))
+        self._registry.register(Process(state_folder()))
         self._wrap: Callable[[socket.socket], socket.socket] = lambda plain: plain
         self._waits: dict[type[OSError], int] = {BlockingIOError: 0}
         tls = settings.tls
@@ -220,22 +224,11 @@ class Connections:
 
 def _listen(settings: MetricsSettings) -> socket.socket:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            settings.host.encode(), settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind | socket.SOCK_NONBLOCK)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(MAX_CONNECTIONS)
-        except OSError:
-            listener.close()
-            raise
+        return listening(settings.host, settings.port, MAX_CONNECTIONS)
     except OSError as error:
         raise Problem(
             f"cannot serve metrics on {settings.listen}: {error.strerror or error}; free the port or set metrics.listen"
         ) from None
-    return listener
 
 
 def _status(request: bytes) -> str:

@@ -21,14 +21,25 @@ log = logging.getLogger(__name__)
 class ServerTls:
     """Makes connections secure, by the certificate that is in the files now."""
 
-    def __init__(self, certificate: Path, key: Path, ca: Path | None) -> None:
+    def __init__(self, certificate: Path, key: Path, ca: Path | None, setting: str = "metrics.tls") -> None:
         """ca: whose clients alone may come. Raises Problem where the files cannot be used."""
         self._certificate, self._key, self._ca = certificate, key, ca
+        self._setting = setting
         try:
             self._stamp = self._look()
             self._context = self._load()
         except OSError as error:
-            raise Problem(f"metrics.tls: {_reason(error)}") from None
+            raise Problem(f"{setting}: {_reason(error)}") from None
+
+    def context(self) -> ssl.SSLContext:
+        """For a server that makes its connections itself: each handshake takes the certificate that is there by then."""
+        first = self._load()
+        first.sni_callback = self._exchange
+        return first
+
+    def _exchange(self, connection: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        self._renew()
+        connection.context = self._context
 
     def wrap(self, plain: socket.socket) -> ssl.SSLSocket:
         """The connection with TLS, its handshake still to be made. Raises OSError or ValueError where it is gone already."""
@@ -44,7 +55,7 @@ class ServerTls:
             self._stamp = stamp
             self._context = self._load()
         except OSError as error:
-            log.warning("metrics.tls: %s; the certificate from before is still used", _reason(error))
+            log.warning("%s: %s; the certificate from before is still used", self._setting, _reason(error))
 
     def _look(self) -> list[tuple[int, int, int]]:
         """What changes with the files."""

@@ -10,4 +10,6 @@ from detector.counters import Counters
 def test_everything_starts_at_0() -> None:
     counts = msgspec.structs.asdict(Counters())
     assert counts.pop("held") == {}
+    for name in ("p_values", "rule_seconds"):
+        assert set(counts.pop(name).counts) == {0}
     assert set(counts.values()) == {0}

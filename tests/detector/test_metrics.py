@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.alert import SEVERITY, Alert
+from detector.counters import P_BOUNDS, RULE_BOUNDS
 from detector.engine import Engine
 from detector.gate import REASONS
 from detector.metrics import MOVES, Metrics
@@ -75,7 +76,7 @@ def test_every_alert_that_can_be_exists_at_0(metrics: Metrics) -> None:
     rules = {(rule.path.stem, rule.level, "rule") for rule in RULES.rules} | {
         (response.slug, "medium", "rule") for response in LIKE_RULES
     }
-    anomalies = {(response.slug, level, "anomaly") for response in RESPONSES for level in ("medium", "high")}
+    anomalies = {(f"anomaly-{response.slug}", level, "anomaly") for response in RESPONSES for level in ("medium", "high")}
     kinds = {(kind, severity, source) for kind, severity, source in found if kind != "other"}
     assert kinds == rules | anomalies
     assert set(found.values()) == {0}
@@ -85,10 +86,21 @@ def test_every_dataset_and_counter_exists_at_0(metrics: Metrics) -> None:
     found = series(metrics)
     assert {name for label, name in label_values(found) if label == "dataset"} == set(DATASETS)
     constant = {"nigrani_rules_loaded": len(RULES.rules), "nigrani_build_info": 1, "nigrani_rules_info": 1}
+    constant["nigrani_rules_last_load_successful"] = 1
     assert found.pop(("nigrani_rules_loaded_timestamp_seconds", ()))
     assert found.pop(("nigrani_rules_stage", (("stage", "on"),))) == len(RULES.rules)
     assert {name: value for (name, _), value in found.items() if value} == constant
-    for name in ("flows_scored", "windows_judged", "merged", "repeated", "late_events", "ahead_events", "unwatched_events"):
+    for name in (
+        "flows_scored",
+        "windows_judged",
+        "windows_beyond",
+        "windows_unknown",
+        "merged",
+        "repeated",
+        "late_events",
+        "ahead_events",
+        "unwatched_events",
+    ):
         assert found[f"nigrani_detector_{name}_total", ()] == 0
     for name in ("nigrani_events_refused_total", "nigrani_events_missed_total", "nigrani_bus_lag_events"):
         assert found[name, ()] == 0
@@ -102,7 +114,7 @@ def test_alerts_are_counted_by_kind(metrics: Metrics) -> None:
     metrics.alert(alert("anomaly", "anomaly-exfiltration", "anomaly-exfiltration", "high"))
     found = series(metrics)
     counted = {labels: count for labels, count in alerts_of(found).items() if count}
-    assert counted == {("port_scan", rule.level, "rule"): 3, ("exfiltration", "high", "anomaly"): 1}
+    assert counted == {("port_scan", rule.level, "rule"): 3, ("anomaly-exfiltration", "high", "anomaly"): 1}
     assert set(found) == before, "no series is born by an alert"
 
 
@@ -128,7 +140,7 @@ def test_real_alerts_are_counted_and_give_birth_to_no_series(make: Maker, learnt
     assert counted >= {
         ("port_scan", "high", "rule"),
         ("rogue_ae_title", "medium", "rule"),
-        ("exfiltration", "high", "anomaly"),
+        ("anomaly-exfiltration", "high", "anomaly"),
     }
     assert set(found) == before
     assert found["nigrani_detector_windows_judged_total", ()] == engine.counters.windows_judged > 0
@@ -142,7 +154,8 @@ def test_no_label_is_outside_its_list(metrics: Metrics) -> None:
         "dataset": set(DATASETS),
         "source": {"rule", "anomaly"},
         "kind": {rule.path.stem for rule in RULES.rules}
-        | {response.slug for response in (*RESPONSES, *LIKE_RULES)}
+        | {response.slug for response in LIKE_RULES}
+        | {f"anomaly-{response.slug}" for response in RESPONSES}
         | {*MOVES, *KINDS, "other"},
         "result": {"kept", "failed"},
         "severity": {*SEVERITY, "other"},
@@ -151,6 +164,7 @@ def test_no_label_is_outside_its_list(metrics: Metrics) -> None:
         "stage": set(STAGES),
         "reason": set(REASONS),
         "what": set(FORGOTTEN),
+        "le": {"+Inf", *map(repr, (*P_BOUNDS, *RULE_BOUNDS))},
     }
     for label, value in label_values(series(metrics)):
         assert value in known[label]
@@ -195,3 +209,15 @@ def test_refused_rules_are_counted(metrics: Metrics) -> None:
     assert series(metrics)["nigrani_rules_load_failures_total", ()] == 0
     metrics.rules_refused()
     assert series(metrics)["nigrani_rules_load_failures_total", ()] == 1
+
+
+def test_refused_rules_show_until_others_are_in_force(metrics: Metrics) -> None:
+    def taken() -> float:
+        return series(metrics)["nigrani_rules_last_load_successful", ()]
+
+    assert taken() == 1
+    metrics.rules_refused()
+    assert taken() == 0
+    assert series(metrics)["nigrani_rules_load_failures_total", ()] == 1
+    metrics.use(RULES)
+    assert taken() == 1

@@ -98,3 +98,26 @@ def test_old_versions_of_tls_are_refused(mine: Identity) -> None:
     ours, theirs = socket.socketpair()
     with theirs, ServerTls(mine.certificate, mine.key, None).wrap(ours) as wrapped:
         assert wrapped.context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_a_server_of_its_own_connections_takes_renewals_too(mine: Identity, client: ssl.SSLContext, tmp_path: Path) -> None:
+    context = ServerTls(mine.certificate, mine.key, None).context()
+
+    def shown() -> str:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            hand = threading.Thread(target=lambda: context.wrap_socket(ours, server_side=True).close())
+            hand.start()
+            with client.wrap_socket(theirs, server_hostname="localhost") as secure:
+                hand.join()
+                return str(secure.getpeercert()["serialNumber"])  # type: ignore[index]
+
+    first = shown()
+    assert shown() == first
+    ISSUERS.issue(tmp_path, "agent")
+    assert shown() != first
+
+
+def test_what_cannot_be_used_is_told_under_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"^page\.tls: "):
+        ServerTls(tmp_path / "none", tmp_path / "none", None, "page.tls")
