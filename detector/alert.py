@@ -1,6 +1,6 @@
 """The alert: what, where, why, how sure, and what to do.
 
-On the wire it is an OCSF Detection Finding (class 2004, schema 1.3); what OCSF has no name for stands under `unmapped`.
+On the wire it is an OCSF Detection Finding (class 2004, schema 1.5); what OCSF has no name for stands under `unmapped`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+
+from detector.device_class import UNKNOWN
+from detector.matrix import technique
 
 SEVERITY = {"informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
 """Sigma level → OCSF severity_id."""
@@ -52,6 +55,7 @@ class Alert(Struct, kw_only=True):
     severity: str
     device: str
     zone: str = ""
+    device_class: str = ""
     when: datetime
     first: datetime
     source: str
@@ -83,7 +87,7 @@ class Alert(Struct, kw_only=True):
     def ocsf(self) -> dict[str, Any]:
         """The finding as OCSF has it."""
         analytic = {"uid": self.kind, "name": self.title, "type_id": 1 if self.source == "rule" else 4}
-        techniques = [{"technique": {"uid": uid}, "version": self.matrix} for uid in (*self.attack, *self.atlas)]
+        attacks = [{"technique": _technique(uid), "version": self.matrix} for uid in (*self.attack, *self.atlas)]
         return {
             "activity_id": 1,
             "category_uid": 2,
@@ -96,7 +100,7 @@ class Alert(Struct, kw_only=True):
             "message": self.title,
             "risk_score": self.risk,
             "is_alert": True,
-            "metadata": {"version": "1.3.0", "product": {"name": "nigrani", "vendor_name": "nigrani"}, "uid": self.id},
+            "metadata": {"version": "1.5.0", "product": {"name": "nigrani", "vendor_name": "nigrani"}, "uid": self.id},
             "finding_info": {
                 "uid": self.id,
                 "title": self.title,
@@ -104,11 +108,13 @@ class Alert(Struct, kw_only=True):
                 "created_time": _ms(self.when),
                 "first_seen_time": _ms(self.first),
                 "last_seen_time": _ms(self.when),
+                "types": [self.slug],
                 "analytic": analytic,
-                "attacks": techniques,
+                "attacks": attacks,
                 "related_events": [{"uid": uid, "type_uid": 0} for uid in self.events],
             },
-            "resources": [{"uid": self.device, "type": "device", "namespace": self.zone}],
+            "resources": [self._resource()],
+            **({"anomaly_analyses": [self._analysis()]} if self.reasons else {}),
             "remediation": {"desc": " ".join(self.first_steps), "references": [self.runbook] if self.runbook else []},
             "unmapped": {
                 "because": self.because,
@@ -122,8 +128,37 @@ class Alert(Struct, kw_only=True):
                 "false_alarms_per_week": self.false_alarms_per_week,
                 "budget_per_week": self.budget,
                 "model": self.model,
+                "device_class": self.device_class,
             },
         }
+
+    def _resource(self) -> dict[str, Any]:
+        labels = {"labels": [f"class:{self.device_class}"]} if self.device_class else {}
+        return {"uid": self.device, "type": "device", "namespace": self.zone, **labels}
+
+    def _analysis(self) -> dict[str, Any]:
+        """What stood out in the device's minute beside what is usual."""
+        anomalies = [
+            {
+                "observation_parameter": reason.feature,
+                "observation_type": "Deviation Analysis",
+                "observed_pattern": "UNSEEN" if reason.once_in > reason.minutes else "RARE",
+                "observations": [{"value": number(reason.value), "count": 1}],
+            }
+            for reason in self.reasons
+        ]
+        baselines = [
+            {
+                "observation_parameter": reason.feature,
+                "observation_type": "Deviation Analysis",
+                "observations": [
+                    {"value": f"usual {number(reason.p50)}, p99 {number(reason.p99)}", "count": reason.minutes},
+                ],
+            }
+            for reason in self.reasons
+        ]
+        targets = [{"name": self.device, "type": "device"}]
+        return {"analysis_targets": targets, "anomalies": anomalies, "baselines": baselines}
 
     def _reach(self) -> str:
         """How far the p-value goes beyond what was seen."""
@@ -134,7 +169,8 @@ class Alert(Struct, kw_only=True):
     def text(self) -> str:
         """The alert as a person reads it in a terminal: what an attacker wrote cannot steer it or begin a line."""
         when = self.when.strftime("%Y-%m-%d %H:%M:%S UTC")
-        zone = f" ({self.zone})" if self.zone else ""
+        known = [word for word in (self.zone, self.device_class) if word not in {"", UNKNOWN}]
+        zone = f" ({', '.join(known)})" if known else ""
         lines = [f"{self.severity.upper()}  {self.title}", f"  device  {self.device}{zone}   {when}   id {self.id}"]
         lines += [f"  why     {line}" for line in self.because]
         lines += [f"  who     {line}" for line in self.about]
@@ -161,6 +197,12 @@ def number(value: float) -> str:
     if value >= 999.5:
         return f"{round(value, 3 - len(str(int(value)))):,.0f}"
     return f"{value:.3g}"
+
+
+def _technique(uid: str) -> dict[str, str]:
+    """OCSF's technique: with its name and page where the matrices have it."""
+    known = technique(uid)
+    return {"uid": uid, "name": known.name, "src_url": known.url} if known else {"uid": uid}
 
 
 def _ms(when: datetime) -> int:

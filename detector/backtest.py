@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from detector.alert import Alert
+from detector.beside import NAMES_NONE
+from detector.config import Devices
 from detector.counters import Counters
 from detector.engine import MINIMUM_LEVELS, Engine
 from detector.gate import SUPPRESSED
@@ -47,7 +49,7 @@ class Verdict:
 class Backtest:
     """Rules on events, judged as the detector judges, with nothing told to anybody."""
 
-    def __init__(self, rules: RuleSet, knowledge: Knowledge | None = None) -> None:
+    def __init__(self, rules: RuleSet, knowledge: Knowledge | None = None, devices: Devices = NAMES_NONE) -> None:
         self.events = 0
         self.days: list[str] = []
         self.verdicts = {rule.id: Verdict(rule) for rule in rules.rules}
@@ -55,7 +57,7 @@ class Backtest:
         own = rules.empty()
         self._match = own.match
         own.match = self._matched
-        self._engine = Engine(own, self._alert, knowledge, counters=self._counters)
+        self._engine = Engine(own, self._alert, knowledge, counters=self._counters, devices=devices)
 
     def run(self, events: Iterable[Event]) -> None:
         """Judge the events, in their order."""

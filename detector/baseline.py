@@ -297,7 +297,7 @@ class SeenSet:
     @classmethod
     def build(cls, values: Iterable[str]) -> SeenSet:
         """The set of these values."""
-        return cls(np.unique(np.array([_hash(value) for value in values], dtype=np.uint64)))
+        return cls(np.unique(np.array([value_hash(value) for value in values], dtype=np.uint64)))
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -307,12 +307,12 @@ class SeenSet:
         if known is None:
             if len(self._known) >= MAX_SEEN:
                 self._known.clear()
-            wanted = np.uint64(_hash(value))
+            wanted = np.uint64(value_hash(value))
             at = int(np.searchsorted(self.hashes, wanted))
             known = self._known[value] = at < len(self.hashes) and bool(self.hashes[at] == wanted)
         return known
 
 
-def _hash(value: str) -> int:
+def value_hash(value: str) -> int:
     """Eight bytes of BLAKE2b (RFC 7693), the same on every host and in every year."""
     return int.from_bytes(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 
 import re2
 from sigma.conditions import (
@@ -35,21 +36,32 @@ from sigma.types import (
     SigmaTimestampPart,
     SigmaType,
     SpecialChars,
+    TimestampPart,
 )
 
 from detector.rule import NEW_FACTS, RefusedError
 from detector.rule_field import Field, Kind, field_named, nearest
-from detector.rule_tree import All, Any, Constants, Node, Not, Test
+from detector.rule_tree import All, Any, Constants, Node, Not, Test, compile_pattern
 
 MAX_DEPTH = 32
 """Of and, or and not within each other."""
 
+ASKED_COST = 2
+"""Of a test on a device's class: after those on the event itself, and only where they hold."""
 SCORED_COST = 4
 """Of a test on the p-value, which is worked out when it is first asked for: after all others."""
 
 KEYWORD_REMEDY = "name the field: events have no free text to search"
 
-TIME_PART = ("tests on the parts of a time are not supported yet", "leave the modifier out")
+TIME_PARTS = {
+    TimestampPart.MINUTE: ".minute",
+    TimestampPart.HOUR: ".hour",
+    TimestampPart.DAY: ".day",
+    TimestampPart.WEEK: ".isocalendar()[1]",
+    TimestampPart.MONTH: ".month",
+    TimestampPart.YEAR: ".year",
+}
+"""Part of a time → how it is read, of UTC; weeks are those of ISO 8601."""
 
 COMPARISONS = {
     CompareOperators.LT: "<",
@@ -142,6 +154,8 @@ class Conditions:
         shape, text = _shape(value, lower=not isinstance(value, SigmaCasedString))
         if field.name == "nigrani.new" and shape == "exact" and text.lower() not in NEW_FACTS:
             raise RefusedError(f"`{text}` is no fact of nigrani.new", nearest(text, NEW_FACTS))
+        if field.closed and shape == "exact" and text not in field.closed:
+            raise RefusedError(f"`{text}` is no class of devices", nearest(text, field.closed))
         return shape, text
 
     def _texts(self, field: Field, shape: str, cased: bool, words: list[str]) -> Test:
@@ -164,6 +178,8 @@ class Conditions:
             case _:
                 each = [f"{self._constants.pattern(word)}.fullmatch({{}}) is not None" for word in words]
                 form, cost = "(" + " or ".join(each) + ")", 3
+        if field.closed:  # looked up when it is asked for, and in lower case as it is
+            return _test(field, form, max(cost, ASKED_COST), says=says)
         return _test(field, form, cost, lower=not cased, says=says)
 
     def _among(self, field: Field, numbers: list[int | float]) -> Test:
@@ -178,9 +194,11 @@ class Conditions:
             case SigmaNull() | SigmaExists():
                 exists = _exists(field)
                 return exists if getattr(value, "exists", False) else Not(exists)
-            case SigmaTimestampPart():
-                raise RefusedError(*TIME_PART)
-            case SigmaCompareExpression() if field.kind is Kind.NUMBER:
+            case SigmaTimestampPart() if field.kind is Kind.TIME:
+                return self._time(field, value, "==")
+            case SigmaCompareExpression(number=SigmaTimestampPart() as part) if field.kind is Kind.TIME:
+                return self._time(field, part, COMPARISONS[value.op])
+            case SigmaCompareExpression() if field.kind is Kind.NUMBER and type(value.number) is SigmaNumber:
                 constant = self._constants.name(value.number.number)
                 operator = COMPARISONS[value.op]
                 return _guarded(field, f"{{}} {operator} {constant}", f"{field.name} {operator} {value.number}")
@@ -188,14 +206,23 @@ class Conditions:
                 says = f"{field.name} = {str(boolean).lower()}"
                 return _test(field, f"{{}} is {self._constants.name(boolean)}", says=says)
             case SigmaRegularExpression() if field.kind is Kind.TEXT:
-                pattern = self._constants.pattern(value.escape(escape_escape_char=False))
-                says = f"{field.name} matches {value.regexp}"
-                return _test(field, f"{pattern}.search({{}}) is not None", 3, says=says)
+                source = value.escape(escape_escape_char=False)
+                form = f"{self._constants.pattern(source)}.search({{}}) is not None"
+                if compile_pattern(source).search("") is not None:  # which an absent field must not meet
+                    form = f"({{}} != '' and {form})"
+                return _test(field, form, 3, says=f"{field.name} matches {value.regexp}")
             case SigmaCIDRExpression() if field.kind is Kind.TEXT:
                 return self._network(field, value)
             case SigmaFieldReference():
                 return self._reference(field, value)
         raise RefusedError(*_mismatch(field, value))
+
+    def _time(self, field: Field, part: SigmaTimestampPart, operator: str) -> Test:
+        """Return a test of a part of a time."""
+        name = self._constants.name
+        form = f"{{}}.astimezone({name(UTC)}){TIME_PARTS[part.timestamp_part]} {operator} {name(part.number)}"
+        says = f"{part.timestamp_part.name.lower()} of {field.name} {operator.replace('==', '=')} {part.number}"
+        return _test(field, form, 1, says=says)
 
     def _network(self, field: Field, value: SigmaCIDRExpression) -> Node:
         self.warnings.append(
@@ -209,7 +236,7 @@ class Conditions:
 
     def _reference(self, field: Field, value: SigmaFieldReference) -> Test:
         other = field_named(value.field, self._fields)
-        if other.kind is not field.kind or field.many or other.many or field.kind is Kind.OTHER:
+        if other.kind is not field.kind or field.many or other.many or field.kind in {Kind.TIME, Kind.OTHER}:
             raise RefusedError(
                 f"`{field.name}` and `{other.name}` cannot be compared", "refer to a single field of the same kind"
             )
@@ -259,7 +286,7 @@ def _glob(part: object) -> str:
 def _number(field: Field, value: SigmaString | SigmaNumber) -> int | float:
     """Return the number, also of a quoted one. Raises RefusedError."""
     if isinstance(value, SigmaTimestampPart):
-        raise RefusedError(*TIME_PART)
+        raise RefusedError(*_mismatch(field, value))
     if isinstance(value, SigmaNumber):
         return value.number
     try:
@@ -297,9 +324,16 @@ def _exists(field: Field) -> Test:
 
 def _mismatch(field: Field, value: SigmaType) -> tuple[str, str]:
     """Say what is wrong with a value that a field can never have."""
+    part = value.number if isinstance(value, SigmaCompareExpression) else value
+    if isinstance(part, SigmaTimestampPart):
+        return f"`{field.name}` is no time", "test a part of `@timestamp`"
+    if field.kind is Kind.TIME:
+        return f"`{field.name}` is a time", f"test a part of it, such as `{field.name}|hour|gte: 22`; parts are of UTC"
     if field.kind is Kind.OTHER:
         return f"`{field.name}` cannot be tested by a rule", "test another field"
     if field.kind is Kind.TEXT and isinstance(value, SigmaNumber | SigmaBool):
         return f"`{field.name}` is text and `{value}` is not", "put the value in quotes"
+    if field.kind is Kind.NUMBER and isinstance(value, SigmaString):
+        return f"`{field.name}` is a number and `{value}` is not", "write a number; it is compared by lt, lte, gt and gte"
     kind = field.kind.name.lower()
     return f"`{field.name}` is a {kind}, which this test does not fit", f"give a {kind} and a modifier for it"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from detector.device_class import CLASSES
+from detector.page.settings import PageSettings
+from detector.reports.organisation import Organisation
 from nigrani.service.metrics import MetricsSettings
 from nigrani.stream.kafka.settings import Topics
 
@@ -50,6 +53,27 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Devices:
+    """What devices are, where the baseline cannot tell or is wrong: the site's word goes before what was learnt."""
+
+    zones: dict[str, str] = field(default_factory=dict)
+    """Zone → class of all devices in it: modality, pacs, workstation, ai-server, … Whoever gets in is taken for one."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Device, by its token as alerts have it, → class; goes before its zone's."""
+
+    def __post_init__(self) -> None:
+        named = [("zones", self.zones), ("tokens", self.tokens)]
+        wrong = [
+            f"devices.{where}.{key}: there is no class `{name}` of devices; use one of: {', '.join(CLASSES)}"
+            for where, names in named
+            for key, name in names.items()
+            if name not in CLASSES
+        ]
+        if wrong:
+            raise ValueError(*wrong)
+
+
+@dataclass(frozen=True)
 class Checkpoints:
     """What a restart begins with: open minutes, counts, and how far was read."""
 
@@ -61,6 +85,22 @@ class Checkpoints:
     def __post_init__(self) -> None:
         if not self.seconds >= 0:
             raise ValueError("checkpoints.seconds must be at least 0")
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The case store: alerts put together, who works on them, and how they ended."""
+
+    enabled: bool | None = None
+    """Whether this detector fills it. Default: on the embedded bus yes, with Kafka no; there, on exactly one."""
+    path: Path | None = None
+    """Its file. Default: `cases.db` in the state folder."""
+    retention_days: int = 365
+    """Closed cases go, with their findings, when nobody has touched them for so long. Open ones stay."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.retention_days <= 36_500:
+            raise ValueError("cases.retention_days must be 1 to 36500")
 
 
 @dataclass(frozen=True)
@@ -94,8 +134,17 @@ class DetectorConfig:
     kafka: Topics = field(default_factory=Topics)
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
     baseline: Baseline = field(default_factory=Baseline)
+    devices: Devices = field(default_factory=Devices)
     alerts: Alerts = field(default_factory=Alerts)
+    cases: Cases = field(default_factory=Cases)
+    organisation: Organisation = field(default_factory=Organisation)
+    page: PageSettings = field(default_factory=PageSettings)
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def has_cases(self) -> bool:
+        """Whether this detector fills the case store."""
+        return self.cases.enabled if self.cases.enabled is not None else not self.kafka.servers
 
     @property
     def learns(self) -> bool:

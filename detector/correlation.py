@@ -24,6 +24,8 @@ import msgspec
 from msgspec import Struct
 
 from detector.correlation_kind import KINDS, TEMPORAL, Item, Number, Plan, Row, Value, Window
+from detector.outlier import ValueOutlier
+from detector.rhythm import BeatCount
 from detector.rule import Hit, Rule
 from nigrani.stream.event import Event
 
@@ -49,6 +51,9 @@ class Forgotten(Struct):
     values: int = 0
     late: int = 0
 
+
+WINDOWS: dict[str, type[Window]] = {**KINDS, "beat_count": BeatCount, "value_outlier": ValueOutlier}
+"""Sigma's types of correlation, and ours."""
 
 COMPARE: dict[str, tuple[Callable[[Number, Number], bool], str]] = {
     "gt": (operator.gt, "more than"),
@@ -85,6 +90,8 @@ class CorrelationState(Struct):
     definition: str
     """What it counts: state of another definition is of no use to it."""
     groups: list[GroupState]
+    absence: msgspec.Raw = msgspec.Raw(b"\xc0")
+    """In place of the groups, where absence is judged."""
 
 
 class _Group:
@@ -108,14 +115,14 @@ class Correlation:
         self.rule = rule
         self.plan = plan
         self.forgotten = Forgotten()
-        self._kind = KINDS[plan.kind]
+        self._kind = WINDOWS[plan.kind]
         self._width = max(1, plan.timespan // STEPS)
         self._steps = max(1, plan.timespan // self._width)
         self._compare, words = COMPARE[plan.op]
         self._readings = readings
         self._groups: dict[Row, _Group] = {}
         self._entries = 0
-        self._definition = _definition(plan, readings)
+        self.definition = definition(plan, readings)
         self.sentence = f"{what or rule.unit or 'events'} within {span(plan.timespan)}"
         if plan.kind not in TEMPORAL:
             self.sentence += f" (rule: {words} {plan.limit})"
@@ -147,19 +154,19 @@ class Correlation:
     def state(self) -> CorrelationState:
         """What must be kept to go on later."""
         groups = [
-            GroupState(key, group.newest, group.muted, group.late, list(group.ids), _raw(group.window.state()))  # type: ignore[arg-type] # of the values that rules may group by
+            GroupState(key, group.newest, group.muted, group.late, list(group.ids), raw(group.window.state()))  # type: ignore[arg-type] # of the values that rules may group by
             for key, group in self._groups.items()
         ]
-        return CorrelationState(self._definition, groups)
+        return CorrelationState(self.definition, groups)
 
-    def adopt(self, other: Correlation) -> None:
+    def adopt(self, other: object) -> None:
         """Go on with what another has counted, where it counts the same; the other counts no more."""
-        if other._definition == self._definition:
-            self._groups, self._entries = other._groups, other._entries
+        if isinstance(other, Correlation) and other.definition == self.definition:
+            self._groups, self._entries = other._groups, other._entries  # noqa: SLF001 - of its own kind
 
     def resume(self, state: CorrelationState) -> bool:
         """Go on with what was kept; returns whether it was of this correlation. Raises ValueError for a broken state."""
-        if state.definition != self._definition:
+        if state.definition != self.definition:
             return False
         for kept in state.groups:
             group = _Group(self._kind(self.plan, self._steps), kept.newest)
@@ -175,7 +182,7 @@ class Correlation:
         """Count an event of a rule; a hit, less its `because`, where the event completes the condition."""
         reading = self._readings[base][type(event)]
         key = reading.group(event)
-        when = _second(event.timestamp)
+        when = second(event.timestamp)
         step = int(when) // self._width
         group = self._group(key, step)
         if group is None:
@@ -223,13 +230,20 @@ class Correlation:
             when=event.timestamp,
             first=first,
             count=count,
-            threshold=self.sentence if self.plan.kind in TEMPORAL else f"{shown(count)} {self.sentence}",
+            threshold=self._told(group.window, count),
             event_ids=tuple(id_ for step, id_ in group.ids if step > group.newest - self._steps),
             group=tuple((name, str(value)) for name, value in zip(self.plan.group_by, key, strict=True)),
         )
 
+    def _told(self, window: Window, count: Number) -> str:
+        if self.plan.kind in TEMPORAL:
+            return self.sentence
+        detail = window.told()
+        return f"{shown(count)} {self.sentence}" + (f": {detail}" if detail else "")
 
-def _raw(state: object) -> msgspec.Raw:
+
+def raw(state: object) -> msgspec.Raw:
+    """State as it is kept within another."""
     return msgspec.Raw(msgspec.msgpack.encode(state))
 
 
@@ -243,12 +257,12 @@ def reader(attributes: tuple[str, ...]) -> Callable[[Event], Row]:
     return operator.attrgetter(*attributes)
 
 
-def _definition(plan: Plan, readings: Sequence[Mapping[type[Event], Reading]]) -> str:
+def definition(plan: Plan, readings: Sequence[Mapping[type[Event], object]]) -> str:
     """What is counted, in a text that is equal where state is of use to both."""
     return f"{plan} of {[sorted(kind.__name__ for kind in reading) for reading in readings]}"
 
 
-def _second(when: datetime) -> float:
+def second(when: datetime) -> float:
     """Return the seconds since 1970, whatever date and zone an event claims."""
     seconds = when.timestamp() if when.tzinfo else when.replace(tzinfo=UTC).timestamp()
     return min(max(seconds, 0), LAST_SECOND)

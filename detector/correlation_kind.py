@@ -46,6 +46,10 @@ class Plan:
     """Whose values are counted."""
     basis: str = ""
     """A hash of the rules that are counted, as they are written."""
+    others: int = 0
+    """Of an outlier: so many others there must be."""
+    patience: int = 0
+    """Of an absence: seconds for which what is awaited may come late."""
 
 
 class Item(NamedTuple):
@@ -78,6 +82,10 @@ class Window(ABC):
     @abstractmethod
     def oldest(self) -> int:
         """Return the first step that counts; only after `count`."""
+
+    def told(self) -> str:
+        """What to say of the count beside its number; only after `count`."""
+        return ""
 
     @abstractmethod
     def state(self) -> object:
@@ -378,5 +386,5 @@ KINDS: dict[str, type[Window]] = {
 """Correlation type → its window."""
 
 TEMPORAL = frozenset({"temporal", "temporal_ordered"})
-NUMERIC = frozenset({"value_sum", "value_avg", "value_percentile", "value_median"})
+NUMERIC = frozenset({"value_sum", "value_avg", "value_percentile", "value_median", "value_outlier"})
 """Types that read a number."""

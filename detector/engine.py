@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +18,12 @@ from msgspec import Struct, field
 
 from detector.alert import Alert, Reason, alert_id
 from detector.baseline import Baseline, BaselineError
+from detector.beside import NAMES_NONE, Beside
 from detector.calibration import budget_p
+from detector.config import Devices
 from detector.correlation import CorrelationState
 from detector.counters import Counters
+from detector.device_learner import DeviceClasses
 from detector.features import (
     EVIDENCE,
     FLOW_FEATURES,
@@ -36,7 +40,7 @@ from detector.gate import Gate, Passed
 from detector.model import Ensemble, Floats
 from detector.response import RESPONSES, SILENT, WEAK, leading
 from detector.risk import Risk
-from detector.rule import Extra, Hit, Known, Scored
+from detector.rule import Hit, Known
 from detector.ruleset import RuleSet
 from detector.seen import Seen
 from detector.silence import PATIENCE, Heard, Silence, Silent
@@ -63,7 +67,8 @@ TOP = 4
 LEAST_SHARE = 0.05
 MINIMUM_LEVELS = frozenset({"medium", "high", "critical"})
 """Levels of rules that alert alone; the others' risk adds up on the device."""
-NOTHING_NEW = Extra()
+SAMPLE = 64
+"""The rules' time is taken of one event in so many."""
 
 
 class State(Struct):
@@ -89,20 +94,26 @@ class Knowledge(NamedTuple):
     flows: Ensemble | None
     fingerprint: str
     minutes_per_week: float
+    classes: DeviceClasses | None
+    """None where the baseline is of a version that learnt none."""
+    until: float = 0.0
+    """End of the time learnt from, seconds since the epoch."""
 
     @classmethod
     def of(cls, baseline: Baseline) -> Knowledge:
         """Raises BaselineError where the baseline's parts do not hold together."""
         try:
-            flow = baseline.section("flow")
+            flow, classes = baseline.section("flow"), baseline.section("classes")
             return cls(
                 Seen.from_arrays(baseline.section("seen")),
                 Usual.from_arrays(baseline.section("habits")),
                 Ensemble.from_arrays(flow, len(FLOW_FEATURES)) if flow else None,
                 fingerprint(baseline),
                 _positive(baseline.header["config"]["minutes_per_week"]),
+                DeviceClasses.from_arrays(classes) if classes else None,
+                datetime.fromisoformat(baseline.header["window"][1]).timestamp(),
             )
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             raise BaselineError(f"the baseline does not hold together: {error}") from None
 
 
@@ -137,16 +148,19 @@ class Engine:
         budget: float = 7.0,
         counters: Counters | None = None,
         told: Collection[str] = (),
+        devices: Devices = NAMES_NONE,
     ) -> None:
         """budget: false alarms a week that anomalies may raise, all devices together. counters: shared with others'.
 
         told: ids of alerts that were raised before a restart; what is found of them again is not raised again.
+        devices: the classes that the site names.
         """
         self.rules = rules
         self.counters = counters if counters is not None else Counters()
         self.windows = Windows(self.counters)
         self._alert = alert
         self._knowledge = knowledge
+        self._beside = Beside(knowledge, devices)
         self._budget = budget
         self._batch: list[tuple[tuple[float, ...], Window, str]] = []
         self._episodes: dict[str, float] = {}
@@ -160,7 +174,7 @@ class Engine:
 
     def learn(self, knowledge: Knowledge) -> None:
         """Judge by this baseline from now on."""
-        self._knowledge = knowledge
+        self._knowledge = self._beside.knowledge = knowledge
 
     def use(self, rules: RuleSet) -> None:
         """Judge by these rules from now on; their correlations go on where the same ones were."""
@@ -213,8 +227,7 @@ class Engine:
         when = event.timestamp.timestamp()
         window = self.windows.at(event.agent, event.host, when)
         knowledge = self._knowledge
-        extra = self._known(event, knowledge) if knowledge is not None else NOTHING_NEW
-        new = extra.new
+        new = self._beside.show(event)
         if window is not None:
             window.add(event, new)
             if type(event) is NetworkFlow:
@@ -224,22 +237,24 @@ class Engine:
                     self._batch.append((flow_row(event, new), window, event.agent))
                     if len(self._batch) >= BATCH:
                         self._score()
-        for hit in self.rules.match(event, extra):
-            if not (hit.rule.held and self._gate.holds(hit, event)):
-                self._rule(hit, window, event)
+        for hit in self._match(event, self._beside):
+            told = hit.event or event
+            if not (hit.rule.held and self._gate.holds(hit, told)):
+                self._rule(hit, window if told is event else None, told)
         if type(event) is AgentStatus:
             self._heard(event)
         if self.windows.due(event.agent):
             self._score()
             self._close(self.windows.close(event.agent))
 
-    def _known(self, event: Event, knowledge: Knowledge) -> Known:
-        """What the baseline knows of an event: what is new and, of a flow record if some rule asks, how rare it is."""
-        new = knowledge.seen.new(event)
-        flows = knowledge.flows
-        if flows is not None and type(event) is NetworkFlow and NetworkFlow in self.rules.scored:
-            return Scored(new, lambda: float(flows.p(flows.score(flow_matrix([flow_row(event, new)])).evidence)[0]))
-        return Extra(new=new) if new else NOTHING_NEW
+    def _match(self, event: Event, extra: Known) -> Sequence[Hit]:
+        """What the rules say; how long they took, of some events."""
+        if self.counters.events % SAMPLE:
+            return self.rules.match(event, extra)
+        began = perf_counter()
+        hits = self.rules.match(event, extra)
+        self.counters.rule_seconds.add(perf_counter() - began)
+        return hits
 
     def close(self) -> None:
         """The input is over: judge what is open."""
@@ -268,8 +283,11 @@ class Engine:
     def _judge(self, window: Window, knowledge: Knowledge) -> None:
         row = window_matrix([window.row()])[0]
         p, shares = knowledge.habits.judge(window.device, row)
+        self.counters.p_values.add(p)
+        self.counters.windows_unknown += not knowledge.habits.of(window.device)[1]
         if p > budget_p(self._budget, knowledge.minutes_per_week):
             return
+        self.counters.windows_beyond += 1
         reasons, lead = self._reasons(window.device, row, shares, knowledge)
         response = RESPONSES[lead]
         if response.merges and abs(window.start - self._alerted.get(window.device, -1e18)) < MERGE:
@@ -356,12 +374,7 @@ class Engine:
         if not signs:
             return
         self._raise(
-            Alert(
-                id="",
-                kind=WEAK.slug,
-                slug=WEAK.slug,
-                title=WEAK.title,
-                severity="medium",
+            WEAK.alert(
                 device=hit.host,
                 when=hit.when,
                 first=datetime.fromtimestamp(min(sign.when for sign in signs), UTC),
@@ -371,9 +384,6 @@ class Engine:
                 about=about(event),
                 attack=sorted({uid for sign in signs for uid in sign.rule.attack}),
                 atlas=sorted({uid for sign in signs for uid in sign.rule.atlas}),
-                matrix=WEAK.matrix,
-                first_steps=list(WEAK.first_steps),
-                runbook=WEAK.runbook,
                 risk=min(100, sum(sign.rule.risk for sign in signs)),
                 events=list(hit.event_ids),
             )
@@ -387,12 +397,7 @@ class Engine:
     def _silent(self, silent: Silent) -> None:
         since = datetime.fromtimestamp(silent.since, UTC)
         self._raise(
-            Alert(
-                id="",
-                kind=SILENT.slug,
-                slug=SILENT.slug,
-                title=SILENT.title,
-                severity="medium",
+            SILENT.alert(
                 device=silent.host,
                 when=datetime.fromtimestamp(silent.since + PATIENCE, UTC),
                 first=since,
@@ -402,10 +407,6 @@ class Engine:
                     f"agent {silent.agent} reported last at {since:%Y-%m-%d %H:%M:%S} UTC",
                     f"others have reported for more than {PATIENCE // 60} minutes since",
                 ],
-                attack=list(SILENT.attack),
-                matrix=SILENT.matrix,
-                first_steps=list(SILENT.first_steps),
-                runbook=SILENT.runbook,
                 risk=50,
             )
         )
@@ -456,6 +457,7 @@ class Engine:
             self.counters.retold += 1
             return True
         alert.zone = self._zones.get(alert.device, "")
+        alert.device_class = self._beside.class_of(alert.device, alert.zone)
         alert.model = self._knowledge.fingerprint if self._knowledge else ""
         self._alert(alert)
         return True

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from detector import device_learner
 from detector.baseline import Baseline
 from detector.features import (
     FLOW_FEATURES,
@@ -80,13 +81,21 @@ class Lesson:
         per_minute = len(minutes) / len({minute.start for minute in minutes})
         arrays = {f"habits.{name}": array for name, array in habits.arrays().items()}
         arrays |= {f"seen.{name}": array for name, array in union(learners).seen().arrays().items()}
+        classes = self._classes()
+        arrays |= {f"classes.{name}": array for name, array in classes.arrays().items()}
         if ensemble is not None:
             arrays |= {f"flow.{name}": array for name, array in ensemble.arrays().items()}
         return Baseline.of(
             FEATURES,
             arrays,
             window=(_iso(self.first), _iso(self.last)),
-            counts={"events": len(self.events), "flows": len(rows), "minutes": len(minutes), "devices": len(habits)},
+            counts={
+                "events": len(self.events),
+                "flows": len(rows),
+                "minutes": len(minutes),
+                "devices": len(habits),
+                "classified": len(classes),
+            },
             models=sorted(ensemble.members) if ensemble is not None else [],
             seed=SEED,
             config={"minutes_per_week": round(per_minute * WEEK)},
@@ -101,6 +110,12 @@ class Lesson:
         for position, event in enumerate(self.events):
             learners[self._block(position)].add(event)
         return learners
+
+    def _classes(self) -> device_learner.DeviceClasses:
+        learner = device_learner.Learner()
+        for event in self.events:
+            learner.add(event)
+        return learner.classes()
 
     def _minutes(self, others: list[Seen]) -> tuple[list[Window], Flows]:
         """Every device's minutes, agent by agent, and every flow; what is new in each is so by the other blocks of time."""

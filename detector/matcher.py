@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
+from detector.absence import Absence
 from detector.correlation import Correlation
 from detector.rule import Extra, Hit, Known
-from detector.rule_join import Entry, Join, Link
+from detector.rule_join import Counted, Entry, Join, Link
 from detector.rule_program import Program
 from detector.rule_tree import Constants
 from nigrani.stream.event import Event
@@ -28,14 +29,9 @@ class Matcher:
         }
 
     @property
-    def correlations(self) -> list[Correlation]:
+    def correlations(self) -> list[Correlation | Absence]:
         """What counts."""
         return [counted.correlation for counted in self._counted]
-
-    @property
-    def scored(self) -> frozenset[type[Event]]:
-        """Kinds of event of which some rule asks the p-value."""
-        return frozenset(kind for kind, judged in self._programs.items() if judged.program.reads("p_value"))
 
     def program(self, kind: type[Event]) -> Judged | None:
         """The rules of one kind of event, compiled."""
@@ -64,18 +60,34 @@ class Matcher:
                 begun = len(hits)
                 self._count(entry.links, event, hits)
                 for hit in hits[begun:]:
-                    hit.because = judged.program.because(index, event, extra)
+                    hit.because = hit.group if hit.event else judged.program.because(index, event, extra)
         return hits
 
     def _count(self, links: Sequence[Link], event: Event, hits: list[Hit]) -> None:
         for number, base in links:
             counted = self._counted[number]
+            if isinstance(counted.correlation, Absence):
+                self._tell_absent(counted, counted.correlation.take(event, base), hits)
+                continue
             hit = counted.correlation.take(event, base)
             if hit is None:
                 continue
             if counted.alerts:
                 hits.append(hit)
             self._count(counted.links, event, hits)
+
+    def _tell_absent(self, counted: Counted, found: Sequence[Hit], hits: list[Hit]) -> None:
+        """What lacks something, each by its own event and not by the one that made it due."""
+        for hit in found:
+            if counted.alerts:
+                hits.append(hit)
+            if hit.event is None:
+                continue
+            begun = len(hits)
+            self._count(counted.links, hit.event, hits)
+            for more in hits[begun:]:
+                more.event = more.event or hit.event
+                more.group = more.group or hit.group
 
 
 class Judged:

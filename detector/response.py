@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector.alert import Alert
 from detector.features import (
     ARP,
     CHANGED,
@@ -25,9 +26,9 @@ from detector.features import (
     WINDOW_FEATURES,
     WRITTEN,
 )
+from detector.matrix import MATRIX
 from detector.model import Floats
 
-MATRIX = "ATT&CK v19, ATLAS 5.6.0"
 CARE = "Leave the device connected while it may be treating or examining a patient; ask its department first."
 
 
@@ -42,6 +43,21 @@ class Response(NamedTuple):
     matrix: str = MATRIX
     merges: bool = True
     """Whether it is only more evidence beside a rule's fresh alert about the device; a theft never is."""
+
+    def alert(self, **fields: Any) -> Alert:
+        """The alert that it makes, but for what is told of the one time."""
+        own: dict[str, Any] = {
+            "id": "",
+            "kind": self.slug,
+            "slug": self.slug,
+            "title": self.title,
+            "severity": "medium",
+            "attack": list(self.attack),
+            "matrix": self.matrix,
+            "first_steps": list(self.first_steps),
+            "runbook": self.runbook,
+        }
+        return Alert(**(own | fields))
 
 
 _EXFILTRATION = Response(

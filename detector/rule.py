@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from nigrani.stream.event import Event
 
 LEVELS = ("informational", "low", "medium", "high", "critical")
 
@@ -28,6 +31,9 @@ NEW_FACTS = frozenset(
         "fhir_client",
         "server_name",
         "dns_suffix",
+        "hl7_trigger",
+        "ai_admin",
+        "ai_admin_zone",
     }
 )
 """What `nigrani.new` may hold: the facts of an event that its device's baseline has never seen."""
@@ -116,32 +122,42 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class Extra(Struct, frozen=True):
-    """What the detector knows of an event beside the event."""
+    """What the detector knows of an event beside the event, by the names that rules have for it."""
 
-    new: tuple[str, ...] = ()
-    """`nigrani.new`; empty also where there is no baseline yet."""
+    new: tuple[str, ...] = field(name="nigrani.new", default=())
+    """What of the event the baseline never saw; empty also where there is no baseline yet."""
     p_value: float | None = None
-    """Of the event's anomaly score, where a model scored it."""
+    """How rare the flow is, by the models; none where no model scored it."""
+    device_class: str = field(name="device.class", default="")
+    """What the device is whose story the event tells: modality, pacs, …; empty where there is no baseline to say so."""
+    source_class: str = field(name="source.class", default="")
+    """What the originator is."""
+    destination_class: str = field(name="destination.class", default="")
+    """What the device is that was spoken to."""
 
 
-class Scored:
-    """An `Extra` whose p-value is worked out when a rule first asks for it."""
-
-    __slots__ = ("_score", "new")
-
-    def __init__(self, new: tuple[str, ...], score: Callable[[], float]) -> None:
-        self.new = new
-        self._score: Callable[[], float] | float = score
+class Known(Protocol):
+    """An `Extra`, or what works out the same when a rule asks."""
 
     @property
-    def p_value(self) -> float:
-        """Of the event's anomaly score."""
-        if callable(self._score):
-            self._score = self._score()
-        return self._score
+    def new(self) -> tuple[str, ...]:
+        """See `Extra`."""
 
+    @property
+    def p_value(self) -> float | None:
+        """See `Extra`."""
 
-Known = Extra | Scored
+    @property
+    def device_class(self) -> str:
+        """See `Extra`."""
+
+    @property
+    def source_class(self) -> str:
+        """See `Extra`."""
+
+    @property
+    def destination_class(self) -> str:
+        """See `Extra`."""
 
 
 class Hit(Struct, kw_only=True):
@@ -164,3 +180,5 @@ class Hit(Struct, kw_only=True):
     """Values of the fields that the rule is suppressed by."""
     suppressed: int = 0
     """Matches of the same story that did not alert since the last alert of it."""
+    event: Event | None = None
+    """What the hit is of, where another event made it due."""

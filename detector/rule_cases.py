@@ -24,7 +24,7 @@ from nigrani.stream.events import DATASETS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """Of a test's events that say no time, each a second after the one before."""
-BESIDE = frozenset({"nigrani.new", "p_value", "event.dataset"})
+BESIDE = frozenset({*(part.encode_name for part in msgspec.structs.fields(Extra)), "event.dataset"})
 """What a test may say beside an event's own fields."""
 
 
@@ -76,25 +76,27 @@ def family(draft: Draft, known: Mapping[str, Draft]) -> list[Draft]:
 def outcomes(draft: Draft, known: Mapping[str, Draft], constants: Constants) -> Iterator[Outcome]:
     """What comes of each test of a rule; nothing where the rule, or one that it counts, has faults."""
     cases = cases_of(draft)
-    join = Join(family(draft, known), alone=True) if cases else None
+    members = family(draft, known)
+    join = Join(members, alone=True) if cases else None
     if join is None or join.faults:
         return
     matcher = Matcher(join, constants)
+    datasets = tuple(dict.fromkeys(dataset for one in (draft, *members) for dataset in one.rule.datasets))
     for case in cases:
         try:
-            _run(draft, case, matcher.empty())
+            _run(draft, case, matcher.empty(), datasets)
         except RefusedError as error:
             yield Outcome(case, error)
         else:
             yield Outcome(case, None)
 
 
-def _run(draft: Draft, case: Case, matcher: Matcher) -> None:
-    """Raises RefusedError where it is not as the test says."""
+def _run(draft: Draft, case: Case, matcher: Matcher, datasets: tuple[str, ...]) -> None:
+    """Raises RefusedError where it is not as the test says. datasets: of the rule and of all that it counts."""
     told = []
     for number, written in enumerate(case.events):
         keys = (*case.keys, case.key, number) if case.key == "events" else (*case.keys, case.key)
-        event, extra = event_of(written, draft.rule.datasets, number, keys)
+        event, extra = event_of(written, datasets, number, keys)
         matched = any(hit.rule is draft.rule for hit in matcher.match(event, extra))
         told.append(matched)
         if matched and not case.match:
@@ -129,15 +131,18 @@ def event_of(
     for name in written:
         if name not in known and name not in BESIDE:
             raise RefusedError(f"unknown field `{name}`", nearest(name, known), *keys, name)
+        if name in known and known[name].closed and str(written[name]) not in known[name].closed:
+            remedy = nearest(str(written[name]), known[name].closed)
+            raise RefusedError(f"`{written[name]}` is no class of devices", remedy, *keys, name)
     wire = _plain(dataset, number) | {
         name: value for name, value in written.items() if name not in BESIDE - {"event.dataset"}
     }
     when = wire["@timestamp"]
     if isinstance(when, datetime) and when.tzinfo is None:
         wire["@timestamp"] = when.replace(tzinfo=UTC)
-    new, p_value = written.get("nigrani.new", ()), written.get("p_value")
+    new = written.get("nigrani.new", ())
     try:
-        extra = msgspec.convert({"new": [new] if isinstance(new, str) else new, "p_value": p_value}, Extra)
+        extra = msgspec.convert({**written, "nigrani.new": [new] if isinstance(new, str) else new}, Extra)
         return decode(msgspec.json.encode(wire)), extra
     except (ValueError, TypeError) as error:
         raise RefusedError(f"the event cannot be read: {error}", "write it as it is on the wire", *keys) from None

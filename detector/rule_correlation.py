@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,19 +14,22 @@ from sigma.correlations import (
     SigmaCorrelationCondition,
     SigmaCorrelationConditionOperator,
     SigmaCorrelationRule,
-    SigmaCorrelationTimespan,
     SigmaExtendedCorrelationCondition,
     SigmaRuleReference,
 )
-from sigma.exceptions import SigmaError
 
-from detector.correlation import COMPARE, MAX_LIMIT, MAX_TIMESPAN, Correlation, Reading, reader
-from detector.correlation_kind import KINDS, NUMERIC, TEMPORAL, Expression, Plan
+from detector.absence import Absence
+from detector.correlation import COMPARE, MAX_LIMIT, MAX_TIMESPAN, WINDOWS, Correlation, Reading, reader
+from detector.correlation_kind import NUMERIC, TEMPORAL, Expression, Plan, Row
+from detector.rhythm import beat
 from detector.rule import RefusedError, Rule
 from detector.rule_field import Field, Kind, field_named, fields, nearest
+from detector.rule_own import BEAT, OTHERS, OUTLIER, PATIENCE, WITHOUT, named_fields, own_refusals, seconds
+from nigrani.stream.event import Event
 from nigrani.stream.events import DATASETS
 
-KEYS = frozenset({"type", "rules", "group-by", "timespan", "condition", "generate", "aliases"})
+KEYS = frozenset({"type", "rules", "group-by", "timespan", "condition", "generate", "aliases", "patience"})
+TYPES = (*WINDOWS, WITHOUT)
 MAX_RULES = 32
 """Rules that one correlation counts."""
 MAX_EXPRESSION = 2000
@@ -51,7 +54,8 @@ def correlation_refusals(correlation: dict[str, Any]) -> Iterator[RefusedError]:
     for key in sorted(correlation.keys() - KEYS):
         yield RefusedError(f"`{key}` is not supported in a correlation", nearest(key, KEYS), "correlation", key)
     extended = kind in TEMPORAL and isinstance(correlation.get("condition"), str)
-    needed = ["type", "timespan", *(() if extended else ("rules",)), *(() if kind in TEMPORAL else ("condition",))]
+    compares = kind not in TEMPORAL and kind != WITHOUT
+    needed = ["type", "timespan", *(() if extended else ("rules",)), *(("condition",) if compares else ())]
     for key in needed:
         if key not in correlation:
             yield RefusedError(f"the correlation has no {key}", f"add `{key}:`", "correlation")
@@ -60,15 +64,16 @@ def correlation_refusals(correlation: dict[str, Any]) -> Iterator[RefusedError]:
         yield from _timespan_refusals(correlation["timespan"])
     if "condition" in correlation and kind in TEMPORAL:
         yield from _expression_refusals(correlation["condition"])
-    elif "condition" in correlation:
+    elif "condition" in correlation and compares:
         yield from _condition_refusals(correlation["condition"], str(kind))
     yield from _alias_refusals(correlation.get("aliases", {}))
+    yield from own_refusals(correlation)
 
 
 def _shape_refusals(correlation: dict[str, Any]) -> Iterator[RefusedError]:
-    if "type" in correlation and correlation["type"] not in list(KINDS):
+    if "type" in correlation and correlation["type"] not in list(TYPES):
         message = f"unknown correlation type `{correlation['type']}`"
-        yield RefusedError(message, "use one of: " + ", ".join(KINDS), "correlation", "type")
+        yield RefusedError(message, "use one of: " + ", ".join(TYPES), "correlation", "type")
     if "rules" in correlation and not 0 < len(_texts(correlation["rules"])) <= MAX_RULES:
         remedy = f"name the rules to count, {MAX_RULES} at most, by `name:` or id"
         yield RefusedError("`rules` names no rule", remedy, "correlation", "rules")
@@ -104,13 +109,21 @@ def never_silent(parsed: SigmaCorrelationRule) -> Iterator[tuple[str, str]]:
         )
 
 
-def read_correlation(parsed: SigmaCorrelationRule, rule: Rule, bases: Sequence[Base]) -> Correlation:
-    """Return the correlation over those rules, in their order. Raises RefusedError."""
+def read_correlation(
+    parsed: SigmaCorrelationRule, rule: Rule, bases: Sequence[Base], written: Mapping[str, Any] | None = None
+) -> Correlation | Absence:
+    """Return the correlation over those rules, in their order. Raises RefusedError.
+
+    written: the document's correlation, which of our own types tells more than pySigma does.
+    """
     condition = parsed.condition
-    kind = parsed.type.name.lower()
+    written = written or {}
+    kind = str(written.get("type", parsed.type.name.lower()))
     group_by = tuple(parsed.group_by or ())
     plan = Plan(kind, group_by, parsed.timespan.seconds, basis=" ".join(base.basis for base in bases))
     what = rule.unit
+    if kind == WITHOUT:
+        return _absence(plan, rule, bases, written)
     if kind in TEMPORAL:
         plan = replace(plan, expression=_expression(condition, [base.name for base in bases]))
         what = _awaited(condition, kind, bases)
@@ -118,6 +131,9 @@ def read_correlation(parsed: SigmaCorrelationRule, rule: Rule, bases: Sequence[B
         counted = _texts(condition.fieldref or [])
         op = condition.op.name.lower()
         plan = replace(plan, op=op, limit=condition.count, fields=counted, percentile=condition.percentile or 50)
+        if kind == OUTLIER:
+            own = written["condition"]
+            plan = replace(plan, fields=(*counted, own["by"]), others=own.get("others", OTHERS))
         what = _counted(plan, rule.unit)
     aliases = {
         alias.alias: {reference.reference: field for reference, field in alias.mapping.items()} for alias in parsed.aliases
@@ -139,7 +155,26 @@ def _reading(plan: Plan, base: str, dataset: str, aliases: Mapping[str, Mapping[
         raise RefusedError(
             f"`{counted[0].name}` is no number", "use a number, or value_count", "correlation", "condition", "field"
         )
-    return Reading(reader(tuple(field.attribute for field in groups)), reader(tuple(field.attribute for field in counted)))
+    value = beat if plan.kind == BEAT else reader(tuple(field.attribute for field in counted))
+    return Reading(reader(tuple(field.attribute for field in groups)), value)
+
+
+def _absence(plan: Plan, rule: Rule, bases: Sequence[Base], written: Mapping[str, Any]) -> Absence:
+    """What the first rule matched and no other."""
+    aliases = written.get("aliases", {})
+    (group,) = plan.group_by
+    readings = []
+    for base in bases:
+        names = named_fields(aliases.get(group, {}).get(base.name, group))
+        readings.append({DATASETS[dataset]: _keys(names, dataset) for dataset in base.datasets})
+    awaited = " or ".join(f"“{base.title}”" for base in bases[1:])
+    plan = replace(plan, patience=seconds(written["patience"]) if "patience" in written else PATIENCE)
+    return Absence(rule, plan, readings, f"“{bases[0].title}”, and no {awaited} of the same {rule.unit or group}")
+
+
+def _keys(names: Sequence[str], dataset: str) -> Callable[[Event], Row]:
+    """What reads the fields of which any may hold the key."""
+    return reader(tuple(single(name, fields(dataset), "group-by").attribute for name in names))
 
 
 def _expression(condition: object, names: Sequence[str]) -> Expression:
@@ -165,9 +200,12 @@ def _awaited(condition: object, kind: str, bases: Sequence[Base]) -> str:
 
 def _counted(plan: Plan, unit: str) -> str:
     """What is compared, in words that follow a number."""
+    if plan.kind == BEAT:
+        return f"even gaps between {unit or 'events'}"
     if plan.kind not in NUMERIC:
         return unit
     kind = {
+        OUTLIER: "robust deviations from the others in",
         "value_sum": "in all of",
         "value_avg": "on average of",
         "value_median": "in the middle of",
@@ -182,17 +220,13 @@ def single(name: str, known: Mapping[str, Field], *keys: str | int) -> Field:
         field = field_named(name, known)
     except RefusedError as error:
         raise RefusedError(error.message, error.remedy, "correlation", *keys) from error
-    if field.owner != "event" or field.many or field.kind is Kind.OTHER:
+    if field.owner != "event" or field.many or field.kind in {Kind.TIME, Kind.OTHER}:
         raise RefusedError(f"`{name}` is no single value of the event", "use another field", "correlation", *keys)
     return field
 
 
 def _timespan_refusals(timespan: object) -> Iterator[RefusedError]:
-    try:
-        seconds = SigmaCorrelationTimespan(str(timespan)).seconds
-    except SigmaError:
-        seconds = 0
-    if not 0 < seconds <= MAX_TIMESPAN:
+    if not 0 < seconds(timespan) <= MAX_TIMESPAN:
         yield RefusedError(
             f"`{timespan}` is no timespan up to {MAX_TIMESPAN // 86_400} days",
             "write 90s, 5m or 12h",
@@ -206,12 +240,10 @@ def _condition_refusals(condition: object, kind: str) -> Iterator[RefusedError]:
     if not isinstance(condition, dict):
         yield RefusedError("the correlation's condition is not a map", "write `gt: 30` below it", *keys)
         return
-    percentile = {"percentile"} if kind == "value_percentile" else set()
+    more = {"value_percentile": {"percentile"}, OUTLIER: {"by", "others"}}.get(kind, set())
     operators = SigmaCorrelationConditionOperator.operators() & condition.keys()
-    for key in sorted(condition.keys() - operators - {"field"} - percentile):
-        yield RefusedError(
-            f"unknown key `{key}` in the condition", nearest(key, [*COMPARE, "field", *percentile]), *keys, key
-        )
+    for key in sorted(condition.keys() - operators - {"field"} - more):
+        yield RefusedError(f"unknown key `{key}` in the condition", nearest(key, [*COMPARE, "field", *more]), *keys, key)
     if len(operators) != 1:
         yield RefusedError("the condition does not compare once", "use one of: " + ", ".join(COMPARE), *keys)
     for key in operators:
@@ -220,9 +252,9 @@ def _condition_refusals(condition: object, kind: str) -> Iterator[RefusedError]:
         yield RefusedError(f"{kind} has no field", "add `field:` with the field whose values count", *keys)
     elif kind in NUMERIC and len(_texts(condition["field"])) > 1:
         yield RefusedError(f"{kind} is of one field", "name one", *keys, "field")
-    if kind == "event_count" and "field" in condition:
-        yield RefusedError("event_count has no field", "use value_count, or remove `field:`", *keys, "field")
-    if percentile and not (type(condition.get("percentile")) is int and 1 <= condition["percentile"] <= 100):
+    if kind in {"event_count", BEAT} and "field" in condition:
+        yield RefusedError(f"{kind} has no field", "use value_count, or remove `field:`", *keys, "field")
+    if kind == "value_percentile" and not (type(condition.get("percentile")) is int and 1 <= condition["percentile"] <= 100):
         yield RefusedError("value_percentile has no percentile", "add `percentile: 95`, from 1 to 100", *keys)
 
 
@@ -251,8 +283,7 @@ def _expression_refusals(condition: object) -> Iterator[RefusedError]:
 
 def _alias_refusals(aliases: object) -> Iterator[RefusedError]:
     sound = isinstance(aliases, dict) and all(
-        isinstance(mapping, dict) and mapping and all(isinstance(part, str) for part in mapping.values())
-        for mapping in aliases.values()
+        isinstance(mapping, dict) and mapping and all(map(named_fields, mapping.values())) for mapping in aliases.values()
     )
     if not sound:
         remedy = "write `alias: {rule_name: field, other_rule: other.field}`"

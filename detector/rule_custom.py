@@ -19,19 +19,33 @@ MAX_EVENTS = 1000
 CASE_KEYS = frozenset({"title", "event", "events", "match"})
 
 
+Shapes = Mapping[str, tuple[Callable[[Any], bool], str]]
+"""Keys → whether a value fits, and what does."""
+
+
 def custom_refusals(custom: Mapping[str, Any]) -> Iterator[RefusedError]:
     """Everything wrong with the keys under `custom`."""
-    for key, value in custom.items():
-        if key not in CUSTOM:
-            yield RefusedError(f"unknown key `custom.{key}`", nearest(key, CUSTOM), "custom", key)
+    yield from shape_refusals(custom, CUSTOM, "custom")
+    if isinstance(custom.get("tests"), list):
+        yield from _case_refusals(custom["tests"])
+
+
+def shape_refusals(given: Mapping[str, Any], shapes: Shapes, under: str) -> Iterator[RefusedError]:
+    """Keys under that key which are not known, and values that do not fit theirs."""
+    for key, value in given.items():
+        if key not in shapes:
+            yield RefusedError(f"unknown key `{under}.{key}`", nearest(key, shapes), under, key)
             continue
-        fits, wanted = CUSTOM[key]
+        fits, wanted = shapes[key]
         if not fits(value):
-            yield RefusedError(f"`custom.{key}` is not {wanted}", f"write {wanted}", "custom", key)
+            yield RefusedError(f"`{under}.{key}` cannot be {_shown(value)}", f"write {wanted}", under, key)
         elif key == "suppress":
-            yield from suppress_refusals(value, "custom", key)
-        elif key == "tests":
-            yield from _case_refusals(value)
+            yield from suppress_refusals(value, under, key)
+
+
+def stage_of(value: object) -> str:
+    """The stage as we name it: YAML reads a bare `on` as true."""
+    return STAGES[-1] if value is True else str(value)
 
 
 def day(value: object) -> date:
@@ -100,6 +114,11 @@ def is_risk(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
 
 
+def is_stage(value: object) -> bool:
+    """Whether it is a stage's name, or what YAML makes of a bare `on`."""
+    return value is True or (isinstance(value, str) and value in STAGES)
+
+
 def is_day(value: object) -> bool:
     """Whether it is a date."""
     try:
@@ -107,6 +126,14 @@ def is_day(value: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`, as which YAML reads a bare {'on or yes' if value else 'off or no'}"
+    if isinstance(value, dict | list):
+        return "a map" if isinstance(value, dict) else "such a list"
+    return "empty" if value is None or value == "" else f"`{str(value)[:60]}`"
 
 
 def _is_maps(value: object) -> bool:
@@ -117,7 +144,7 @@ def _is_runbook(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", value) is not None
 
 
-CUSTOM: dict[str, tuple[Callable[[Any], bool], str]] = {
+CUSTOM: Shapes = {
     "risk": (is_risk, "a whole number from 0 to 100"),
     "runbook": (_is_runbook, "a runbook's name of small letters, digits and dashes"),
     "first_steps": (is_texts, "a list of sentences, in quotes where a colon is in them"),
@@ -125,9 +152,8 @@ CUSTOM: dict[str, tuple[Callable[[Any], bool], str]] = {
     "matrix": (is_text, "a text"),
     "unit": (is_text, "a text"),
     "owner": (is_text, "a text"),
-    "stage": (lambda value: isinstance(value, str) and value in STAGES, "one of " + ", ".join(STAGES)),
+    "stage": (is_stage, "one of " + ", ".join(STAGES)),
     "expires": (is_day, "a date such as 2027-01-31"),
     "suppress": (lambda value: isinstance(value, dict), "a map such as {by: [host.id], for: 1h}"),
     "tests": (lambda value: isinstance(value, list), "a list of maps such as {event: {…}, match: true}"),
 }
-"""Keys → whether a value fits, and what does."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pyparsing import ParseException
@@ -24,6 +25,19 @@ MAX_BRACKETS = 24
 FILTER_PREFIX = "_filt_"
 """Of the selections that pySigma brings into a rule from a filter."""
 
+NO_SELECTIONS = frozenset({"condition", "rules"})
+"""Keys of a detection or a filter that are none."""
+GRAMMAR = frozenset({"and", "or", "not", "of", "all", "any", "them"})
+"""Words of a condition that name no selection."""
+MISFIT = re.compile(r"Modifier (\w+) incompatible to value type of '(.*)'", re.DOTALL)
+"""pySigma's complaint, by the modifier's class."""
+FITTING = {
+    "exists": "write true or false",
+    **dict.fromkeys(("lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year"), "write a number"),
+}
+"""Modifier → the remedy for a value that does not fit; of all others below."""
+FITTING_TEXT = "put the value in quotes; a number is compared by lt, lte, gt and gte"
+
 Keys = tuple[str | int, ...]
 
 PYSIGMA_ERRORS = (SigmaError, AttributeError, TypeError, KeyError, ValueError, IndexError, RecursionError)
@@ -35,9 +49,10 @@ def detection_refusals(conditions: Conditions, detection: dict[str, Any], key: s
     if "condition" not in detection:
         yield RefusedError("the detection has no condition", "add `condition:`, such as `condition: selection`", key)
     else:
-        yield from _condition_refusals(detection["condition"], key)
+        selections = [name for name in detection if name not in NO_SELECTIONS]
+        yield from _condition_refusals(detection["condition"], selections, key)
     for name, definition in detection.items():
-        if name not in {"condition", "rules"}:
+        if name not in NO_SELECTIONS:
             yield from _selection_refusals(conditions, definition, (key, name))
 
 
@@ -81,7 +96,18 @@ def words(error: Exception) -> str:
     return " ".join(text.split())[:300]
 
 
-def _condition_refusals(written: object, key: str) -> Iterator[RefusedError]:
+def misfit(error: Exception) -> RefusedError:
+    """A complaint of pySigma's about a value, in the words of whoever wrote it."""
+    found = MISFIT.fullmatch(words(error))
+    modifier = next((name for name, kind in modifier_mapping.items() if found and kind.__name__ == found[1]), None)
+    if found is None or modifier is None:
+        return RefusedError(words(error), "see the Sigma modifiers that fit such a value")
+    if "(" in found[2]:  # what another modifier made of a value
+        return RefusedError(f"the modifier `{modifier}` does not fit the one before it", "leave one of the two out")
+    return RefusedError(f"the modifier `{modifier}` does not fit `{found[2]}`", FITTING.get(modifier, FITTING_TEXT))
+
+
+def _condition_refusals(written: object, selections: Sequence[str], key: str) -> Iterator[RefusedError]:
     texts: list[Any] = written if isinstance(written, list) else [written]
     if not texts or not all(isinstance(text, str) and text for text in texts):
         yield RefusedError("the condition is not text", "write it as `selection and not filter`", key, "condition")
@@ -94,6 +120,19 @@ def _condition_refusals(written: object, key: str) -> Iterator[RefusedError]:
                 key,
                 "condition",
             )
+            return
+        for name in _unknown(text, selections):
+            yield RefusedError(f"there is no selection `{name}`", nearest(name, selections), key, "condition")
+
+
+def _unknown(condition: str, selections: Sequence[str]) -> Iterator[str]:
+    """Names in a condition, and patterns of names, that no selection has."""
+    if "|" in condition:  # the old syntax, of which pySigma tells
+        return
+    for name in dict.fromkeys(re.findall(r"[\w*-]+", condition)):
+        pattern = ".*".join(map(re.escape, name.split("*")))
+        if name not in GRAMMAR and not name.isdigit() and not any(re.fullmatch(pattern, one) for one in selections):
+            yield name
 
 
 def _selection_refusals(conditions: Conditions, definition: object, keys: Keys) -> Iterator[RefusedError]:
@@ -121,7 +160,8 @@ def _item_refusals(conditions: Conditions, name: str, values: object, keys: Keys
             if error.message.startswith("unknown field"):
                 return
         except PYSIGMA_ERRORS as error:
-            yield RefusedError(words(error), "see the Sigma modifiers that fit such a value", *place)
+            refusal = misfit(error)
+            yield RefusedError(refusal.message, refusal.remedy, *place)
 
 
 def _check_item(conditions: Conditions, name: str, value: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum, auto
 from functools import cache
 
@@ -24,6 +24,7 @@ from msgspec.inspect import (
     VarTupleType,
 )
 
+from detector.device_class import CLASSES
 from detector.rule import Extra, Known, RefusedError
 from nigrani.stream.event import Event
 from nigrani.stream.events import DATASETS
@@ -53,8 +54,10 @@ class Kind(Enum):
     TEXT = auto()
     NUMBER = auto()
     BOOLEAN = auto()
+    TIME = auto()
+    """Read by its parts: hour, day, …"""
     OTHER = auto()
-    """A time or a map: no Sigma test reads it."""
+    """A map: no Sigma test reads it."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -68,6 +71,11 @@ class Field(msgspec.Struct, frozen=True):
     kind: Kind
     many: bool = False
     optional: bool = False
+
+    @property
+    def closed(self) -> Collection[str]:
+        """The only values it may have, in lower case; empty where any text may be."""
+        return CLASSES if self.owner == "extra" and self.name.endswith(".class") else ()
 
     @property
     def access(self) -> str:
@@ -88,8 +96,7 @@ def fields(dataset: str) -> dict[str, Field]:
 
 def event_fields(event: type[Event]) -> dict[str, Field]:
     """Wire name → field of that structure, and the fields that the detector adds."""
-    found = _fields(event, "event", {})
-    return found | _fields(Extra, "extra", {"new": "nigrani.new"})
+    return _fields(event, "event") | _fields(Extra, "extra")
 
 
 def field_named(name: str, known: Mapping[str, Field]) -> Field:
@@ -109,11 +116,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean `{near[0]}`?" if near else "use one of: " + ", ".join(candidates[:40])
 
 
-def _fields(structure: type[msgspec.Struct], owner: str, names: dict[str, str]) -> dict[str, Field]:
+def _fields(structure: type[msgspec.Struct], owner: str) -> dict[str, Field]:
     described = msgspec.inspect.type_info(structure)
     assert isinstance(described, StructType)  # noqa: S101 type_info of a Struct is one; tells mypy
-    named = [(names.get(part.encode_name, part.encode_name), part) for part in described.fields]
-    return {name: _field(name, owner, part.name, part.type) for name, part in named}
+    return {part.encode_name: _field(part.encode_name, owner, part.name, part.type) for part in described.fields}
 
 
 def _field(name: str, owner: str, attribute: str, described: Type) -> Field:
@@ -139,6 +145,8 @@ def _kind(kind: Type) -> Kind:
         return Kind.NUMBER
     if isinstance(kind, BoolType):
         return Kind.BOOLEAN
-    if isinstance(kind, DateTimeType | DictType):
+    if isinstance(kind, DateTimeType):
+        return Kind.TIME
+    if isinstance(kind, DictType):
         return Kind.OTHER
     raise TypeError(f"rules cannot read a field of type {kind}")

@@ -71,7 +71,7 @@ def documents(path: Path, content: bytes) -> tuple[list[Document], list[Fault]]:
         line = content.count(b"\n", 0, error.start) + 1
         return [], [Fault(path, line, "the file is not UTF-8 text", "save it as UTF-8")]
     try:
-        refusals = list(islice(_refused_events(path, text), MAX_FAULTS))
+        refusals = list(dict.fromkeys(islice(_refused_events(path, text), MAX_FAULTS)))
         return ([], refusals) if refusals else _compose(path, text)
     except yaml.YAMLError as error:
         line, problem = _problem(error, text)

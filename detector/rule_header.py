@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any, cast
 from uuid import UUID
 
+from detector.matrix import tag_warning
 from detector.rule import LEVELS, RISKS, STAGES, Fault, RefusedError, Rule
-from detector.rule_custom import custom_refusals, day, is_text, is_texts, suppress_of
+from detector.rule_custom import custom_refusals, day, is_text, is_texts, stage_of, suppress_of
 from detector.rule_field import PRODUCT, SERVICES, nearest
 from detector.rule_file import MAX_FAULTS, Document
 
@@ -36,6 +37,16 @@ def header_faults(document: Document, *, foreign: bool = False) -> list[Fault]:
     refusals = islice(_refusals(document.data, foreign=foreign), MAX_FAULTS)
     found = [document.fault(error.message, error.remedy, *error.keys) for error in refusals]
     return sorted(found)
+
+
+def header_warnings(document: Document) -> list[Fault]:
+    """Tags of techniques and tactics that the matrices do not have."""
+    tags = document.data.get("tags")
+    if not is_texts(tags):
+        return []
+    found = ((number, tag_warning(tag)) for number, tag in enumerate(cast("list[str]", tags)) if _is_tag(tag))
+    warned = islice(((number, warning) for number, warning in found if warning), MAX_FAULTS)
+    return [document.fault(message, remedy, "tags", number) for number, (message, remedy) in warned]
 
 
 def dataset_of(logsource: dict[str, Any]) -> str:
@@ -77,7 +88,7 @@ def rule_of(document: Document, datasets: tuple[str, ...]) -> Rule:
         title_detail=custom.get("title_detail", ""),
         unit=custom.get("unit", ""),
         owner=custom.get("owner", ""),
-        stage=custom.get("stage", STAGES[-1]),
+        stage=stage_of(custom.get("stage", STAGES[-1])),
         expires=day(custom["expires"]) if "expires" in custom else None,
         suppress=suppress_of(custom["suppress"]) if "suppress" in custom else None,
         datasets=datasets,

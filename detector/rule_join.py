@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from sigma.correlations import SigmaCorrelationCondition, SigmaCorrelationRule
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
 
+from detector.absence import Absence
 from detector.condition import Conditions
 from detector.correlation import Correlation
 from detector.correlation_kind import TEMPORAL
@@ -22,6 +24,7 @@ from detector.rule_detection import parse_condition, unused_selections
 from detector.rule_field import fields, nearest
 from detector.rule_file import Document
 from detector.rule_foreign import ForeignConditions
+from detector.rule_own import WITHOUT
 from detector.rule_tree import All, Node, settled
 
 Parsed = SigmaRule | SigmaCorrelationRule | SigmaFilter
@@ -73,7 +76,7 @@ class Entry:
 class Counted:
     """A correlation, what it says by itself, and what counts it."""
 
-    correlation: Correlation
+    correlation: Correlation | Absence
     alerts: bool = True
     links: list[Link] = field(default_factory=list)
 
@@ -165,7 +168,8 @@ class Join:
         names = references(parsed)
         unknown = [name for name in names if name not in self._nodes and name not in self._made]
         for name in unknown:
-            self._refuse(draft, unknown_rule(name, [*self._nodes, *self._made], "correlation", "rules"))
+            known = [*self._nodes, *self._made]
+            self._refuse(draft, unknown_rule(name, known, "correlation", "rules", drafts=self._drafts.values()))
         if not self._sound(draft) or unknown:
             return
         self._nesting[id(draft)] = 1 + max(self._nesting.get(id(self._drafts[name]), 0) for name in names)
@@ -174,13 +178,15 @@ class Join:
             self._refuse(draft, RefusedError(message, "count the rules themselves", "correlation", "rules"))
             return
         bases = [self._base(name) for name in names]
-        datasets = tuple(dict.fromkeys(dataset for base in bases for dataset in base.datasets))
+        written = cast("dict[str, Any]", draft.document.data["correlation"])
+        told = bases[:1] if written["type"] == WITHOUT else bases
+        datasets = tuple(dict.fromkeys(dataset for base in told for dataset in base.datasets))
         rule = msgspec.structs.replace(draft.rule, datasets=datasets)
         draft.rule = rule
         if not self._sound_story(draft):
             return
         try:
-            correlation = read_correlation(parsed, rule, bases)
+            correlation = read_correlation(parsed, rule, bases, written)
         except RefusedError as error:
             self._refuse(draft, error)
             return
@@ -258,9 +264,20 @@ class Join:
         self.warnings.append(draft.document.fault(message, remedy, *keys))
 
 
-def unknown_rule(name: str, known: Iterable[str], *keys: str) -> RefusedError:
-    """Say that no rule goes by that name."""
-    return RefusedError(f"no sound rule of that service is called `{name}`", nearest(name, known), *keys)
+def unknown_rule(name: str, known: Collection[str], *keys: str, drafts: Iterable[Draft] = (), of: str = "") -> RefusedError:
+    """Say that no rule goes by that name.
+
+    drafts: whose files' names and titles are perhaps meant. of: which rules alone were looked at.
+    """
+    files = {id(draft): draft for draft in drafts if name in {draft.rule.path.stem, draft.rule.title}}
+    meant = [draft.rule for draft in files.values() if not draft.references.isdisjoint(known)]
+    if meant:
+        remedy = "write " + " or ".join(f"`{rule.name or rule.id}` ({rule.title})" for rule in meant)
+    elif difflib.get_close_matches(name, known, n=1):
+        remedy = nearest(name, known)
+    else:
+        remedy = "write a rule's `name` or `id`; `nigrani rules list --json` tells them"
+    return RefusedError(f"no sound rule {of}is called `{name}`", remedy, *keys)
 
 
 def threshold(draft: Draft, limit: float) -> None:

@@ -22,9 +22,10 @@ from detector.rule_detection import PYSIGMA_ERRORS, detection_refusals, parse_co
 from detector.rule_field import PRODUCT, fields
 from detector.rule_file import MAX_FAULTS, Document, documents, read_bytes, rule_files
 from detector.rule_foreign import ForeignConditions, Logsource, foreign_logsource
-from detector.rule_header import dataset_of, header_faults, rule_of
+from detector.rule_header import dataset_of, header_faults, header_warnings, rule_of
 from detector.rule_join import Draft, Join, Parsed, threshold, unknown_rule
 from detector.rule_override import overridden, override_refusals
+from detector.rule_own import for_pysigma
 from detector.rule_tree import Constants
 
 MAX_FILES = 10_000
@@ -95,6 +96,7 @@ class Loader:
         """Read the document's own parts; None where it has faults, or is no rule of its own."""
         self.counted |= counted_rules(document.data)
         faults = header_faults(document, foreign=_foreign(document) is not None)
+        self.warnings += header_warnings(document)
         kinds = [key for key in KINDS if key in document.data]
         if len(kinds) != 1:
             message = "a rule has one of detection, correlation, filter and override"
@@ -152,7 +154,7 @@ class Loader:
 
     def _parse(self, document: Document, make: type[Parsed]) -> Parsed | None:
         try:
-            parsed = make.from_dict(cast("dict[str, Any]", document.data), collect_errors=True)
+            parsed = make.from_dict(for_pysigma(cast("dict[str, Any]", document.data)), collect_errors=True)
         except PYSIGMA_ERRORS as error:
             self.faults.append(pysigma_fault(document, error))
             return None
@@ -202,7 +204,7 @@ class Loader:
             override = cast("dict[str, Any]", document.data["override"])
             draft = rules.get(override["rule"])
             if draft is None:
-                self._refuse(document, [unknown_rule(override["rule"], rules, "override", "rule")])
+                self._refuse(document, [unknown_rule(override["rule"], rules, "override", "rule", drafts=self.drafts)])
                 continue
             for key in override.keys() - {"rule"}:
                 other = said.setdefault((draft.rule.id or draft.rule.name, key), document)
@@ -237,7 +239,9 @@ class Loader:
         for reference in () if isinstance(wanted, str) else wanted:
             target = targets.get(reference.reference)
             if target is None or not isinstance(target.parsed, SigmaRule) or target.parsed.logsource not in parsed.logsource:
-                self._refuse(draft.document, [unknown_rule(reference.reference, targets, "filter")])
+                of = "of that service "
+                refusal = unknown_rule(reference.reference, targets, "filter", drafts=self.drafts, of=of)
+                self._refuse(draft.document, [refusal])
         for rule in {id(target.parsed): target.parsed for target in targets.values()}.values():
             if isinstance(rule, SigmaRule):
                 parsed.apply_on_rule(rule)

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from detector.rule import LEVELS, RISKS, STAGES, RefusedError, Rule
-from detector.rule_custom import is_risk, is_text, suppress_of, suppress_refusals
-from detector.rule_field import nearest
+from detector.rule_custom import Shapes, is_risk, is_stage, is_text, shape_refusals, stage_of, suppress_of
 
-KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
+KEYS: Shapes = {
     "rule": (is_text, "the id or name of a rule"),
-    "stage": (lambda value: isinstance(value, str) and value in STAGES, "one of " + ", ".join(STAGES)),
+    "stage": (is_stage, "one of " + ", ".join(STAGES)),
     "level": (lambda value: isinstance(value, str) and value in LEVELS, "one of " + ", ".join(LEVELS)),
     "risk": (is_risk, "a whole number from 0 to 100"),
     "suppress": (lambda value: isinstance(value, dict), "a map such as {by: [host.id], for: 1h}"),
     "threshold": (lambda value: type(value) in {int, float} and 0 <= value <= 1 << 53, "a number"),
     "owner": (is_text, "a text"),
 }
-"""Keys → whether a value fits, and what does."""
 
 
 def override_refusals(override: Mapping[str, Any]) -> Iterator[RefusedError]:
     """Everything wrong with an override that shows without its rule."""
-    for key, value in override.items():
-        if key not in KEYS:
-            yield RefusedError(f"unknown key `{key}` in an override", nearest(key, KEYS), "override", key)
-            continue
-        fits, wanted = KEYS[key]
-        if not fits(value):
-            yield RefusedError(f"`{key}` is not {wanted}", f"write {wanted}", "override", key)
-        elif key == "suppress":
-            yield from suppress_refusals(value, "override", key)
+    yield from shape_refusals(override, KEYS, "override")
     if "rule" not in override:
         yield RefusedError("the override names no rule", "add `rule:` with a rule's id or name", "override")
     elif len(override) == 1:
@@ -45,6 +35,8 @@ def overridden(rule: Rule, override: Mapping[str, Any]) -> Rule:
     changes = {key: override[key] for key in ("stage", "level", "risk", "owner") if key in override}
     if "level" in changes and "risk" not in changes and rule.risk == RISKS[rule.level]:
         changes["risk"] = RISKS[changes["level"]]
+    if "stage" in changes:
+        changes["stage"] = stage_of(changes["stage"])
     if "suppress" in override:
         changes["suppress"] = suppress_of(override["suppress"])
     return msgspec.structs.replace(rule, **changes)

@@ -26,6 +26,8 @@ class Clause(NamedTuple):
     held: bool
     values: tuple[tuple[str, object], ...]
     """What the event has of the fields that it asks."""
+    forbids: bool = False
+    """Whether it is a `not …`: that it holds brings an event no nearer."""
 
     def missed(self) -> str:
         """In words, where it does not hold."""
@@ -58,12 +60,9 @@ class Program:
         found = []
         for node in _parts(self._conditions[index]):
             names = {test.field.name: test.field.get(event, extra) for test in _tests(node)}
-            found.append(Clause(in_words(node), self._holds(node, event, extra), tuple(names.items())))
+            holds = self._holds(node, event, extra)
+            found.append(Clause(in_words(node), holds, tuple(names.items()), isinstance(node, Not)))
         return found
-
-    def reads(self, name: str) -> bool:
-        """Whether some condition asks that field."""
-        return any(test.field.name == name for test in self._checks)
 
     def _held(self, node: Node, event: Event, extra: Known) -> list[Test]:
         match node:

@@ -54,7 +54,7 @@ class Trial:
         self.seen += 1
         for hit in self._matcher.match(event, extra):
             kind = "alert" if hit.rule is self.rule else "counted"
-            yield self._note(Told(kind, hit.rule, event, _because(hit)))
+            yield self._note(Told(kind, hit.rule, hit.event or event, _because(hit)))
         matched = judged.match(event, extra)
         for index, entry in enumerate(judged.entries):
             if index not in matched:
@@ -115,6 +115,7 @@ def _value(value: object) -> str:
 
 
 def _failed(clauses: list[Clause]) -> Clause | None:
-    """The clause that failed alone; None where several did, or there is but one."""
+    """The clause that failed alone; None where several did, or nothing that the rule asks for is there."""
     failed = [clause for clause in clauses if not clause.held]
-    return failed[0] if len(failed) == 1 and len(clauses) > 1 else None
+    near = any(clause.held and not clause.forbids for clause in clauses)
+    return failed[0] if len(failed) == 1 and near else None

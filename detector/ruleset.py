@@ -37,8 +37,6 @@ class RuleSet:
         self._matcher = Matcher(join, loader.constants)
         self.match = self._matcher.match
         """What the rules say of an event; correlations count it."""
-        self.scored = self._matcher.scored
-        """Kinds of event of which some rule asks the p-value."""
 
     @classmethod
     def load(cls, *folders: Path, skip_bad: bool = False, today: date | None = None) -> RuleSet:

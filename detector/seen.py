@@ -15,6 +15,7 @@ from detector.baseline import SeenSet
 from nigrani.stream.event import Event
 from nigrani.stream.events import (
     AiInference,
+    AiModelAccess,
     DicomAssociation,
     FhirInteraction,
     Hl7Message,
@@ -34,8 +35,15 @@ KINDS = (
     "fhir_client",
     "server_name",
     "dns_suffix",
+    "hl7_trigger",
+    "ai_admin",
+    "ai_admin_zone",
 )
 """The words of `nigrani.new`."""
+YOUNG = frozenset({"hl7_trigger", "ai_admin", "ai_admin_zone"})
+"""Kinds that a baseline of an earlier release lacks; with one, nothing of them is new."""
+ADMINISTRATION = frozenset({"load", "unload", "register", "delete", "download", "upload", "config", "log-content"})
+"""What changes an inference server; `list` and what a watched folder tells does not."""
 
 EPHEMERAL = 32_768
 """From this port on, one is as good as another."""
@@ -64,11 +72,20 @@ def _dicom(event: DicomAssociation) -> Facts:
 def _hl7(event: Hl7Message) -> Facts:
     if event.direction == "response" or not event.sending_application:
         return ()
-    return (("sending_application", f"{event.source}|{event.sending_application}"),)
+    sender = f"{event.source}|{event.sending_application}"
+    return (("sending_application", sender), ("hl7_trigger", f"{sender}|{event.code}^{event.trigger}"))
 
 
 def _ai(event: AiInference) -> Facts:
     return (("client", f"{event.source}|{event.model}"),)
+
+
+def _ai_admin(event: AiModelAccess) -> Facts:
+    """Of what was done: a refusal makes nobody an administrator."""
+    if not event.source or event.action not in ADMINISTRATION or event.status >= 400:
+        return ()
+    client = f"{event.source}|{event.destination}|{event.server}"
+    return (("ai_admin", client), ("ai_admin_zone", f"{event.source_zone}|{event.server}"))
 
 
 def _fhir(event: FhirInteraction) -> Facts:
@@ -88,6 +105,7 @@ _FACTS: dict[type[Event], Callable[[Any], Facts]] = {
     DicomAssociation: _dicom,
     Hl7Message: _hl7,
     AiInference: _ai,
+    AiModelAccess: _ai_admin,
     FhirInteraction: _fhir,
     NetworkSession: _session,
     NetworkDns: _dns,
@@ -105,7 +123,8 @@ class Seen:
         facts = _FACTS.get(type(event))
         if facts is None:
             return ()
-        found = [kind for kind, value in facts(event) if value not in self._sets[kind]]
+        sets = self._sets
+        found = [kind for kind, value in facts(event) if kind in sets and value not in sets[kind]]
         return tuple(found) if found else ()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -115,10 +134,10 @@ class Seen:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Seen:
         """The sets of a file. Raises ValueError where a kind is missing or is no set."""
-        absent = [kind for kind in KINDS if kind not in arrays]
+        absent = [kind for kind in KINDS if kind not in arrays and kind not in YOUNG]
         if absent:
             raise ValueError(f"the baseline has no set of {', '.join(absent)}")
-        return cls({kind: SeenSet(arrays[kind]) for kind in KINDS})
+        return cls({kind: SeenSet(arrays[kind]) for kind in KINDS if kind in arrays})
 
 
 class Learner:

@@ -24,17 +24,20 @@ from detector.counters import Counters
 from detector.engine import Engine, Knowledge
 from detector.learn import Lesson
 from detector.metrics import Metrics
+from detector.reach import Reach
 from detector.rule_watch import RuleWatch
 from detector.setup import load_knowledge, load_rules, rule_folders, save_baseline
 from detector.share import Share
 from nigrani.service.errors import Problem
 from nigrani.service.key import state_folder
+from nigrani.service.plural import plural
 from nigrani.stream.codec import decode
 from nigrani.stream.event import Event
 
 if TYPE_CHECKING:
     from detector.checkpoint import Checkpoints
     from detector.outbox import Outbox
+    from detector.ruleset import RuleSet
     from nigrani.stream.feed import Delivery, Feed
 
 FRESH = 1.0
@@ -83,7 +86,11 @@ class Service:
         self._knowledge: Knowledge | None = None
         if self.baseline_path.exists():
             self._knowledge = load_knowledge(self.baseline_path, config.baseline.trusted)
+        self.reach = Reach()
         self.metrics = Metrics(self._rules, self.counters)
+        self.metrics.registry.register(self.reach)
+        self.metrics.baseline.budget = config.alerts.false_alarms_per_week
+        self.metrics.baseline.knowledge = self._knowledge
         self._lesson = Lesson() if self._knowledge is None and config.learns else None
         self.metrics.learning.set(self._lesson is not None)
         try:
@@ -105,6 +112,16 @@ class Service:
     def knows(self) -> bool:
         """Whether there is a baseline."""
         return self._knowledge is not None
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules in force."""
+        return self._rules
+
+    @property
+    def model(self) -> str:
+        """The baseline's fingerprint; empty without one."""
+        return self._knowledge.fingerprint if self._knowledge is not None else ""
 
     @property
     def now(self) -> float:
@@ -196,7 +213,8 @@ class Service:
             self.metrics.rules_refused()
             for fault in outcome.faults:
                 log.error("rules are not loaded: %s", fault)
-            log.error("%d faults in rule files: the %d rules before stay", len(outcome.faults), len(self._rules.rules))
+            told = plural(len(outcome.faults), "fault"), plural(len(self._rules.rules), "rule")
+            log.error("%s in rule files: the %s before stay", *told)
             return
         for warning in outcome.rules.warnings:
             log.warning("rules: %s", warning)
@@ -216,6 +234,7 @@ class Service:
             self._config.alerts.false_alarms_per_week,
             self.counters,
             told,
+            self._config.devices,
         )
         return Share(partition, engine, rules)
 
@@ -224,7 +243,9 @@ class Service:
         share = self.shares.get(delivery.partition)
         if share is None:
             return 0
+        began = time.perf_counter()
         count = sum(self._line(share, line) for line in delivery.lines)
+        self.reach.settle(time.time(), time.perf_counter() - began)
         share.next = delivery.next
         return count
 
@@ -243,6 +264,7 @@ class Service:
             return 1
         self.totals[type(event)] += 1
         try:
+            self.reach.last[type(event)] = event
             share.engine.feed(event)
             if self._lesson is not None:
                 self._learn_from(event, share)
@@ -260,6 +282,7 @@ class Service:
         lesson.add(event)
         now = share.engine.windows.now
         self._since = self._since or now
+        self.metrics.baseline.progress = min(max(now - self._since, 0.0) / (self._config.baseline.learn_minutes * 60), 1.0)
         if now - self._since >= self._config.baseline.learn_minutes * 60 or lesson.dropped:
             self._learn(lesson)
 
@@ -283,11 +306,14 @@ class Service:
         self.learnt = dict(baseline.header["counts"])
         self._lesson = None
         self.metrics.learning.set(0)
+        self.metrics.baseline.knowledge = knowledge
         log.info("baseline learnt from %(events)d events of %(devices)d devices", self.learnt)
 
     def _alert(self, partition: int, alert: Alert) -> None:
         self.alerts += 1
-        self._outbox.put(partition, alert.id, msgspec.json.encode(alert.ocsf()))
+        finding = alert.ocsf()
+        finding["metadata"]["logged_time"] = int(time.time() * 1000)  # by which the time to report counts
+        self._outbox.put(partition, alert.id, msgspec.json.encode(finding))
         self.metrics.alert(alert)
         if self._tell is not None:
             self._tell(alert)
@@ -332,8 +358,11 @@ class Service:
         for kind, count in self.totals.items():
             self.metrics.event(kind, count - self._counted[kind])
         self._counted = self.totals.copy()
-        if self.shares:
+        shares = list(self.shares.values())
+        if shares:
             self.metrics.reached.set(self.now)
+        self.metrics.open_windows.set(sum(share.engine.windows.count for share in shares))
+        self.metrics.agents.set(sum(len(share.engine.silence.state()) for share in shares))
         self.metrics.lag.set(self.lag())
         self.metrics.missed.inc(self.missed - self._missed)
         self._missed = self.missed
@@ -341,5 +370,5 @@ class Service:
         self.metrics.unwritten.inc(self._outbox.dropped - self._dropped)
         self._dropped = self._outbox.dropped
         now = time.monotonic()
-        ages = [now - share.kept_at for share in self.shares.values() if share.next != share.kept]
+        ages = [now - share.kept_at for share in shares if share.next != share.kept]
         self.metrics.unkept.set(max(ages, default=0.0))

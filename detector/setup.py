@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,13 +16,18 @@ from nigrani.stream.event import Event
 if TYPE_CHECKING:
     from detector.alert import Alert
     from detector.baseline import Baseline
+    from detector.cases.intake import Intake
     from detector.checkpoint import Checkpoints
     from detector.config import DetectorConfig
     from detector.engine import Knowledge
     from detector.outbox import Outbox
+    from detector.page.server import PageServer
     from detector.ruleset import RuleSet
     from detector.service import Service
     from nigrani.stream.feed import Feed
+
+
+log = logging.getLogger(__name__)
 
 
 def rule_folders(folders: Sequence[str | Path] = ()) -> list[Path]:
@@ -56,9 +62,12 @@ def load_knowledge(path: Path, trusted: Sequence[str | Path] = ()) -> Knowledge:
     except ValueError as error:
         raise Problem(str(error)) from None
     try:
-        return Knowledge.of(baseline)
+        knowledge = Knowledge.of(baseline)
     except BaselineError as error:
         raise Problem(f"{path}: {error}") from None
+    if knowledge.classes is None:
+        log.warning("%s: learnt by a version without classes of devices: train anew, or name them under `devices`", path)
+    return knowledge
 
 
 def save_baseline(baseline: Baseline, path: Path) -> None:
@@ -83,6 +92,68 @@ def make_service(config: DetectorConfig, tell: Callable[[Alert], None] | None = 
     return Service(config, feed, checkpoints, outbox, tell)
 
 
+def case_path(config: DetectorConfig) -> Path:
+    """Where the case store is."""
+    return config.cases.path or state_folder() / "cases.db"
+
+
+def make_intake(config: DetectorConfig) -> Intake | None:
+    """What fills the case store, not begun yet; None where another detector does."""
+    if not config.has_cases:
+        return None
+    from detector.cases.intake import Intake  # noqa: PLC0415 - loaded only where it runs
+    from detector.cases.store import Store  # noqa: PLC0415 - as above
+
+    store = Store(case_path(config), retention_days=config.cases.retention_days, check=True, later=True)
+    if config.kafka.servers:
+        from detector.cases.logs.topic import TopicAlerts  # noqa: PLC0415 - kafka-python is loaded only where it is used
+        from nigrani.stream.kafka.log import TopicLog  # noqa: PLC0415 - as above
+
+        kafka = config.kafka
+        return Intake(store, lambda place: TopicAlerts(TopicLog(kafka, kafka.alerts, name="nigrani-cases"), place))
+    from detector.cases.logs.file import FileLog  # noqa: PLC0415 - as the others
+
+    path = alerts_path(config)
+    return Intake(store, lambda place: FileLog(path, place))
+
+
+def start_cases(config: DetectorConfig, service: Service) -> Intake | None:
+    """Fill the case store from now on, with its metrics among the service's; None where another detector does.
+
+    To be closed after the service. A store that cannot be opened is told of, and tried again: nothing else waits for it.
+    """
+    intake = make_intake(config)
+    if intake is not None:
+        from detector.cases.metrics import CaseMetrics  # noqa: PLC0415 - as in make_intake
+
+        service.metrics.registry.register(CaseMetrics(intake, lambda: service.metrics.kinds))
+        intake.start()
+    return intake
+
+
+def start_page(config: DetectorConfig, service: Service, cases: Intake | None) -> PageServer | None:
+    """Serve the page of the store that this detector fills, from a thread; None where it fills none, or shall not.
+
+    To be closed before the intake. Raises Problem or BadConfig where its users or certificate cannot be used.
+    """
+    if cases is None or not config.page.listen:
+        return None
+    from detector.page import health  # noqa: PLC0415 - loaded only where it is served
+    from detector.page.desk import Desk, Site  # noqa: PLC0415 - as above
+    from detector.page.metrics import PageMetrics  # noqa: PLC0415 - as above
+    from detector.page.server import PageServer  # noqa: PLC0415 - as above
+
+    site = Site(config.alerts.false_alarms_per_week, config.organisation)
+    page = PageServer(Desk(cases.store, config.page, health.of(service, cases), site))
+    service.metrics.registry.register(PageMetrics(page))
+    return page
+
+
+def alerts_path(config: DetectorConfig) -> Path:
+    """Where alerts are logged, on the embedded bus."""
+    return config.alerts.path or state_folder() / "alerts.ndjson"
+
+
 def file_outbox(path: Path) -> Outbox:
     """Alerts as lines of a file. Raises Problem."""
     from detector.outboxes.file import FileOutbox  # noqa: PLC0415 - as the others
@@ -98,7 +169,7 @@ def _on_spool(config: DetectorConfig) -> tuple[Feed, Checkpoints, Outbox]:
     from nigrani.stream.feed import SpoolFeed  # noqa: PLC0415 - as the others
     from nigrani.stream.spool import SpoolReader  # noqa: PLC0415 - as the others
 
-    outbox = file_outbox(config.alerts.path or state_folder() / "alerts.ndjson")
+    outbox = file_outbox(alerts_path(config))
     reader = SpoolReader(config.bus.path or state_folder() / "bus", config.bus.group)
     checkpoints = FolderCheckpoints(config.checkpoints.path or state_folder() / "checkpoints", config.bus.group)
     return SpoolFeed(reader), checkpoints, outbox

@@ -78,6 +78,11 @@ class Usual:
         """How many device-minutes it rests on."""
         return self._site.count
 
+    @property
+    def devices(self) -> list[str]:
+        """The devices that have habits of their own."""
+        return sorted(self._devices)
+
     def __len__(self) -> int:
         """How many devices are known."""
         return len(self._devices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detector.device_class import CLASSES
 from nigrani.stream.event import Event
 from nigrani.stream.events import (
     AiInference,
@@ -27,6 +28,16 @@ NEW = {
     "fhir_client": "client of this FHIR server",
     "server_name": "server name asked for by this device",
     "dns_suffix": "DNS suffix",
+    "hl7_trigger": "message type and trigger of this sender",
+    "ai_admin": "administrator of this inference server",
+    "ai_admin_zone": "zone that administers such a server",
+}
+
+
+CLASS_OF = {
+    "device.class": "the device",
+    "source.class": "the originator",
+    "destination.class": "what it spoke to",
 }
 
 
@@ -34,6 +45,8 @@ def in_words(field: str, value: object) -> str:
     """One test that a rule matched on."""
     if field == "nigrani.new" and isinstance(value, tuple):
         return "never seen before: " + ", ".join(NEW.get(kind, str(kind)) for kind in value)
+    if field in CLASS_OF:
+        return f"{CLASS_OF[field]} is {CLASSES.get(str(value), value)} ({value})"
     if field == "p_value":
         return f"{field} = {value:.2g}"
     if isinstance(value, list | tuple):

@@ -24,6 +24,7 @@ from detector.commands.rules import (
 from detector.setup import load_knowledge
 from nigrani.service.errors import Problem
 from nigrani.service.key import state_folder
+from nigrani.service.plural import plural
 from nigrani.service.progress import Progress
 from nigrani.service.table import lines
 
@@ -57,11 +58,11 @@ def run(options: argparse.Namespace) -> int:
     if not rules.rules:
         raise Problem(f"{options.rule} is no rule that alerts: it has no id or no level, for others count it")
     knowledge = knowledge_of(options.baseline, config)
-    backtest = Backtest(rules, knowledge)
+    backtest = Backtest(rules, knowledge, config.devices)
     with Progress("judge") as bar:
         backtest.run(history(options, config).read(bar.show))
     if knowledge is None:
-        sys.stderr.write("nigrani: no baseline: nothing is new, and no flow has a p-value\n")
+        sys.stderr.write("nigrani: no baseline: nothing is new, no flow has a p-value, no device a class but by `devices`\n")
     for verdict in backtest.verdicts.values():
         if options.json:
             put_json(_data(verdict, backtest))
@@ -91,13 +92,13 @@ def _data(verdict: Verdict, backtest: Backtest) -> dict[str, Any]:
 
 
 def _put(verdict: Verdict, backtest: Backtest, show: int) -> None:
-    put(plain(f"{verdict.rule.title} ({verdict.rule.level}), on {backtest.events:,} events of {_days(len(backtest.days))}"))
+    put(plain(f"{verdict.rule.title} ({verdict.rule.level}), {_of(backtest)}"))
     rows = [(day, verdict.matches[day], verdict.alerts[day]) for day in backtest.days]
     rows.append(("in all", verdict.matches.total(), verdict.alerts.total()))
     for line in lines(("day", "matches", "alerts"), rows):
         put(f"  {line}")
     if verdict.rule.suppress:
-        put(f"  {verdict.suppressed:,} matches are suppressed")
+        put(f"  suppressed: {plural(verdict.suppressed, 'match', 'matches')}")
     if not verdict.alone:
         put(f"  {verdict.rule.level} does not alert alone: it lays a risk of {verdict.rule.risk} on the device")
     for line in lines(("device", "matches"), verdict.devices.most_common(TOP)) if verdict.devices else ():
@@ -106,5 +107,5 @@ def _put(verdict: Verdict, backtest: Backtest, show: int) -> None:
         put("\n" + alert.text())
 
 
-def _days(count: int) -> str:
-    return f"{count} day{'s' if count != 1 else ''}"
+def _of(backtest: Backtest) -> str:
+    return f"on {plural(backtest.events, 'event')} of {plural(len(backtest.days), 'day')}"

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from detector.commands.rules import configured, declare, folders, put_faults, read
+from nigrani.service.plural import plural
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +25,8 @@ def run(options: argparse.Namespace) -> int:
     loader = read(options.paths or folders(options, configured(options)))
     put_faults(loader.faults, "fault", as_json=options.json)
     put_faults(loader.warnings, "warning", as_json=options.json)
+    read_, found = plural(len(loader.rules), "rule"), plural(len(loader.faults), "fault")
     sys.stderr.write(
-        f"nigrani: {len(loader.rules)} rules, {len(loader.outcomes)} tests; {len(loader.faults)} faults, "
-        f"{len(loader.warnings)} warnings\n"
+        f"nigrani: {read_}, {plural(len(loader.outcomes), 'test')}; {found}, {plural(len(loader.warnings), 'warning')}\n"
     )
     return 78 if loader.faults else 0

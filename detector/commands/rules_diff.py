@@ -68,7 +68,7 @@ def _compare(old: Loader, new: Loader, options: argparse.Namespace, config: Dete
     knowledge = knowledge_of(options.baseline, config)
     verdicts = []
     for loader, label in ((old, "before"), (new, "after ")):
-        backtest = Backtest(RuleSet(loader), knowledge)
+        backtest = Backtest(RuleSet(loader), knowledge, config.devices)
         with Progress(label) as bar:
             backtest.run(history(options, config).read(bar.show))
         verdicts.append(backtest.verdicts)

@@ -10,9 +10,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from detector.commands.rules import chosen, configured, declare, declare_history, history, plain, put, put_json
+from detector.commands.rules_backtest import knowledge_of
 from nigrani.service.progress import Progress
 
 if TYPE_CHECKING:
+    from detector.beside import Beside
     from detector.history import History
     from detector.rule_join import Draft
     from detector.rule_loader import Loader
@@ -21,6 +23,14 @@ MOST = 5
 """Values of a field that are named."""
 MAX_VALUES = 10_000
 """Values of a field that are told apart."""
+BESIDE = {
+    "nigrani.new": "What of the event the baseline never saw.",
+    "p_value": "How rare the flow is, by the models.",
+    "device.class": "What the device is whose story the event tells.",
+    "source.class": "What the originator is.",
+    "destination.class": "What the device is that was spoken to.",
+}
+"""What the detector adds to an event's own fields."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +46,11 @@ def run(options: argparse.Namespace) -> int:
     loader, drafts = chosen(options.rule, options, config)
     explained = [explain(loader, draft) for draft in drafts]
     if options.events or options.bus or options.since:
+        from detector.beside import Beside  # noqa: PLC0415 - numpy is loaded only where events are judged
+
+        beside = Beside(knowledge_of(None, config), config.devices)
         with Progress("read") as bar:
-            look(history(options, config), explained, bar)
+            look(history(options, config), explained, bar, beside)
     for one in explained:
         if options.json:
             put_json(one)
@@ -94,14 +107,13 @@ def _fields(dataset: str, entries: list[Any]) -> list[dict[str, Any]]:
 
     told = schema(dataset)["properties"]
     names = dict.fromkeys(name for entry in entries for name in asked(entry.condition))
-    beside = {"nigrani.new": "What of the event the baseline never saw.", "p_value": "How rare the flow is, by the models."}
     return [
-        {"dataset": dataset, "field": name, "meaning": told.get(name, {}).get("description", beside.get(name, ""))}
+        {"dataset": dataset, "field": name, "meaning": told.get(name, {}).get("description", BESIDE.get(name, ""))}
         for name in names
     ]
 
 
-def look(events: History, explained: list[dict[str, Any]], bar: Progress) -> None:
+def look(events: History, explained: list[dict[str, Any]], bar: Progress, beside: Beside) -> None:
     """Add to each field how many events have it, and its commonest values."""
     from detector.rule_field import fields  # noqa: PLC0415 - as above
 
@@ -111,23 +123,25 @@ def look(events: History, explained: list[dict[str, Any]], bar: Progress) -> Non
     values: dict[tuple[str, str], Counter[str]] = {key: Counter() for key in wanted}
     by_dataset: dict[str, list[tuple[str, Any]]] = {}
     for dataset, name in wanted:
-        field = fields(dataset)[name]
-        if field.owner == "event":
-            by_dataset.setdefault(dataset, []).append((name, field))
+        if name != "p_value":  # each is its own number, and dear
+            by_dataset.setdefault(dataset, []).append((name, fields(dataset)[name]))
     for event in events.read(bar.show):
         dataset = str(event.__struct_config__.tag)
         totals[dataset] += 1
+        beside.show(event)
         for name, field in by_dataset.get(dataset, ()):
-            value = getattr(event, field.attribute)
-            if value is None or value in ("", []):
+            value = field.get(event, beside)
+            if value is None or value in ("", [], ()):
                 continue
             key = dataset, name
             there[key] += 1
-            for one in value if isinstance(value, list) else (value,):
+            for one in value if isinstance(value, list | tuple) else (value,):
                 if len(values[key]) < MAX_VALUES or str(one) in values[key]:
                     values[key][str(one)] += 1
     for field in (field for one in explained for field in one["fields"]):
         key = field["dataset"], field["field"]
+        if field["field"] == "p_value":
+            continue
         field["events"], field["of"] = there[key], totals[field["dataset"]]
         field["values"] = dict(values[key].most_common(MOST))
 

@@ -11,7 +11,7 @@ from nigrani.service.table import lines
 if TYPE_CHECKING:
     from detector.rule import Rule
 
-HEAD = ("file", "level", "stage", "risk", "suppressed by", "owner", "expires", "title")
+HEAD = ("file", "level", "stage", "risk", "suppressed", "owner", "expires", "title")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _row(rule: Rule) -> tuple[str | int | None, ...]:
-    suppress = f"{', '.join(rule.suppress.by)} for {rule.suppress.seconds} s" if rule.suppress else None
+    from detector.correlation import span  # noqa: PLC0415 - only where rules are
+
+    suppress = span(rule.suppress.seconds) if rule.suppress else None
     last = rule.expires.isoformat() if rule.expires else None
     return rule.path.stem, rule.level, rule.stage, rule.risk, suppress, rule.owner or None, last, plain(rule.title)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from detector.commands.rules import put
+from detector.matrix import MATRIX
 from nigrani.service.errors import Problem
 
 HEAD = """\
@@ -56,7 +57,7 @@ custom:
   risk: 40
   owner: {owner}
   runbook: {runbook}
-  matrix: "ATT&CK v19, ATLAS 5.6.0"
+  matrix: "{matrix}"
   suppress:
     by: [host.id]
     for: 1h
@@ -129,6 +130,7 @@ def template(service: str, title: str, owner: str, *, correlation: bool = False)
         "other": other,
         "name": f"new_{service}_sign",
         "runbook": "rule-by-a-site",
+        "matrix": MATRIX,
     }
     head, selection, tail = HEAD.format(**said), SELECTION.format(**said), TAIL.format(**said)
     said["field"] = field.partition("|")[0]

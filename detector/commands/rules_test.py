@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from detector.commands.rules import configured, declare, folders, plain, put, put_json, sound_but_tests
 from detector.matcher import Matcher
 from detector.rule import Extra
 from detector.rule_join import Join
 from detector.rule_loader import Loader
+from nigrani.service.plural import plural
 from nigrani.stream.codec import decode
 
 
@@ -54,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     failed = sum(not result.passed for result in results)
     tested = {result.rule for result in results}
     without = sum(rule.path not in tested for rule in loader.rules)
-    sys.stderr.write(f"nigrani: {len(results)} tests, {failed} failed; {without} of {len(loader.rules)} rules have none\n")
+    rules = plural(len(loader.rules), "rule")
+    sys.stderr.write(f"nigrani: {plural(len(results), 'test')}, {failed} failed; {without} of {rules} without any\n")
     return 1 if failed else 0
 
 
@@ -89,6 +93,5 @@ def _told(matcher: Matcher, sequence: Path) -> list[bool]:
     told = []
     for line in sequence.read_bytes().splitlines():
         wire = json.loads(line)
-        extra = Extra(tuple(wire.get("nigrani.new", ())), wire.get("p_value"))
-        told.append(bool(matcher.match(decode(line), extra)))
+        told.append(bool(matcher.match(decode(line), msgspec.convert(wire, Extra))))
     return told

@@ -1,21 +1,24 @@
 """Try a rule on events: which of them match and why, and of those that nearly match, which clause failed.
 
-RULE is a file, or the id, name, title or file name of a rule. An event is as on the wire; `nigrani.new` and `p_value` may
-stand beside its fields, for no baseline is asked. Exit code 1 where the rule alerts on none.
+RULE is a file, or the id, name, title or file name of a rule. An event is as on the wire; `nigrani.new`, `p_value` and
+`device.class`, `source.class`, `destination.class` may stand beside its fields, for no baseline is asked. Exit code 1 where
+the rule alerts on none.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from detector.commands.rules import chosen, configured, declare, plain, put, put_json
 from nigrani.service.errors import Problem
+from nigrani.service.plural import plural
 
 if TYPE_CHECKING:
     from detector.rule import Known
@@ -62,16 +65,14 @@ def _read(names: list[str]) -> Iterator[tuple[Event, Known]]:
         lines = sys.stdin.buffer.readlines() if name == "-" else Path(name).read_bytes().splitlines()
         for line in lines:
             try:
-                event, beside = decode(line), json.loads(line)
-                new, p_value = beside.get("nigrani.new", ()), beside.get("p_value")
-                extra = Extra(tuple(map(str, new)), None if p_value is None else float(p_value))
-            except (ValueError, TypeError):
+                event, extra = decode(line), msgspec.json.decode(line, type=Extra)
+            except ValueError:
                 bad += bool(line.strip())
                 continue
             good += 1
             yield event, extra
     if bad:
-        sys.stderr.write(f"nigrani: {bad} lines are no events, and were left out\n")
+        sys.stderr.write(f"nigrani: left out what is no event: {plural(bad, 'line')}\n")
     if not good:
         raise Problem(f"{', '.join(names)}: no events")
 
@@ -97,10 +98,11 @@ def _tell(told: Told, *, as_json: bool) -> None:
 def _sum_up(trial: Trial, events: int) -> None:
     say = sys.stderr.write
     kinds = trial.kinds
-    counted = f", {kinds['counted']} counted" if trial.wanted() else ""
-    say(plain(f"nigrani: {trial.rule.title}: {kinds['alert']} matches{counted} and {kinds['near']} near misses"))
-    say(f" of {events} events, of which it reads {trial.seen}\n")
+    counted = f", {kinds['counted']:,} counted" if trial.wanted() else ""
+    matches, near = plural(kinds["alert"], "match", "matches"), plural(kinds["near"], "near miss", "near misses")
+    say(plain(f"nigrani: {trial.rule.title}: {matches}{counted} and {near}"))
+    say(f" of {plural(events, 'event')}, of which it reads {trial.seen:,}\n")
     for clause, count in trial.failed.most_common(5):
-        say(plain(f"nigrani:   {count} near misses failed by: {clause}") + "\n")
+        say(plain(f"nigrani:   {plural(count, 'near miss', 'near misses')} failed by: {clause}") + "\n")
     if words := trial.peak_words():
         say(plain(f"nigrani:   {words}") + "\n")

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detector.config import DetectorConfig, Devices
 from detector.inputs import Inputs
 from detector.setup import load_knowledge, load_rules
+from nigrani.service.config import load
 from nigrani.service.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,9 +30,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Declare what `replay` has too."""
     parser.add_argument("--baseline", metavar="FILE", type=Path, help="a baseline that `detector train` wrote")
     parser.add_argument("--rules", metavar="DIR", action="append", default=[], help="rules beside the shipped ones")
+    parser.add_argument("--devices", metavar="FILE", type=Path, help="detector.yaml whose `devices` names devices' classes")
     parser.add_argument("--trust", metavar="FILE", action="append", default=[], help="public key of another trainer")
     parser.add_argument("--false-alarms-per-week", metavar="N", type=_above_zero, default=7.0, help="budget of anomalies")
     parser.add_argument("--json", action="store_true", help="NDJSON on standard output")
+
+
+def named(path: Path | None) -> Devices:
+    """The classes that the site's configuration names."""
+    return load(DetectorConfig, path).devices
 
 
 def _above_zero(text: str) -> float:
@@ -71,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     rules = load_rules(options.rules)
     knowledge = load_knowledge(options.baseline, options.trust) if options.baseline else None
     printer = Printer(json=options.json)
-    engine = Engine(rules, printer, knowledge, options.false_alarms_per_week)
+    engine = Engine(rules, printer, knowledge, options.false_alarms_per_week, devices=named(options.devices))
     if knowledge is None:
         sys.stderr.write("nigrani: no baseline: rules alone, and none of those that ask what is new\n")
     with Progress("score") as bar:

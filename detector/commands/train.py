@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     counts = baseline.header["counts"]
     sys.stderr.write(
         f"nigrani: learnt {counts['events']} events, {counts['minutes']} minutes of {counts['devices']} devices, "
-        f"{counts['flows']} flows → {options.out}\n"
+        f"{counts['flows']} flows, the classes of {counts['classified']} devices → {options.out}\n"
     )
     if lesson.dropped:
         sys.stderr.write(f"nigrani: {lesson.dropped} events beyond the lesson's bound were not learnt\n")

@@ -25,7 +25,9 @@ from nigrani.stream.events import (
     DATASETS,
     AgentStatus,
     AiInference,
+    AiModelAccess,
     DicomAssociation,
+    DicomAudit,
     FhirInteraction,
     Hl7Message,
     NetworkDns,
@@ -84,6 +86,15 @@ class Maker:
         """A prediction."""
         plain = {"source": host, "model": "chest", "action": "predict", "status": 200}
         return self._make(AiInference, at, host, plain | fields)
+
+    def access(self, at: float = 0, host: str = "ip:release", **fields: Any) -> AiModelAccess:
+        """An administrator's request to an inference server."""
+        plain = {"source": host, "source_zone": "ai", "destination": "ip:ai", "action": "load", "server": "triton"}
+        return self._make(AiModelAccess, at, host, plain | fields)
+
+    def audit(self, at: float = 0, host: str = "ip:ct", **fields: Any) -> DicomAudit:
+        """What an archive says of itself."""
+        return self._make(DicomAudit, at, host, {"source": host, "action": "store", "outcome": "success"} | fields)
 
     def status(self, at: float = 0, host: str = "ip:ws", **fields: Any) -> AgentStatus:
         """An agent's heartbeat."""

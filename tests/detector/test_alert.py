@@ -40,7 +40,7 @@ FINDING = {
             "type": "object",
             "required": ["product", "version"],
             "properties": {
-                "version": {"const": "1.3.0"},
+                "version": {"const": "1.5.0"},
                 "uid": {"type": "string"},
                 "product": {"required": ["vendor_name"], "properties": {"name": {"const": "nigrani"}}},
             },
@@ -61,6 +61,11 @@ FINDING = {
             },
         },
         "resources": {"type": "array", "items": {"type": "object", "required": ["uid"]}},
+        "anomaly_analyses": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "object", "required": ["analysis_targets", "anomalies", "baselines"]},
+        },
         "remediation": {
             "required": ["desc"],
             "properties": {"references": {"type": "array", "items": {"type": "string"}}},
@@ -69,7 +74,7 @@ FINDING = {
     },
     "additionalProperties": False,
 }  # fmt: skip
-"""What OCSF 1.3 requires of class 2004 and of the objects in it, and the values of ours."""
+"""What OCSF 1.5 requires of class 2004 and of the objects in it, and the values of ours."""
 
 REASON = Reason(feature="C-FIND requests", value=63, p50=1, p99=4, once_in=198, own=True, minutes=197)
 
@@ -92,9 +97,22 @@ def anomaly(**fields: Any) -> Alert:
     return alert(source="anomaly", kind="anomaly-collection", p_value=2e-6, false_alarms_per_week=0.1, budget=7.0, **fields)
 
 
-@pytest.mark.parametrize("made", [alert(), anomaly(), alert(reasons=[], attack=[], atlas=[], runbook="", events=[])])
+@pytest.mark.parametrize(
+    "made", [alert(), anomaly(), alert(device_class="pacs"), alert(reasons=[], attack=[], atlas=[], runbook="", events=[])]
+)
 def test_a_finding_has_what_ocsf_requires(made: Alert) -> None:
     jsonschema.validate(json.loads(msgspec.json.encode(made.ocsf())), FINDING)
+
+
+def test_the_class_of_the_device_stands_beside_its_zone() -> None:
+    plain, known = alert(), alert(device_class="pacs")
+    assert plain.ocsf()["resources"] == [{"uid": "ip:ws3", "type": "device", "namespace": "clinical"}]
+    assert known.ocsf()["resources"][0]["labels"] == ["class:pacs"]
+    assert known.ocsf()["unmapped"]["device_class"] == "pacs"
+    assert "  device  ip:ws3 (clinical, pacs)   " in known.text()
+    assert "  device  ip:ws3 (pacs)   " in alert(zone="", device_class="pacs").text()
+    assert "  device  ip:ws3 (clinical)   " in alert(device_class="unknown").text()
+    assert "  device  ip:ws3   " in alert(zone="", device_class="unknown").text()
 
 
 def test_every_level_of_a_rule_is_a_severity() -> None:

@@ -1,7 +1,8 @@
 """Each of Sigma's value tests, on the fields of events."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -222,11 +223,42 @@ class TestBesideTheEvent:
         assert matches({"nigrani.new": "*"}, kinds(), extra)
         assert not matches({"nigrani.new": "*"}, kinds())
 
+    def test_classes_of_devices(self) -> None:
+        extra = Extra(device_class="pacs", source_class="modality")
+        assert matches({"device.class": "PACS", "source.class": ["his", "modality"]}, kinds(), extra)
+        assert matches({"source.class|startswith": "mod", "destination.class|exists": False}, kinds(), extra)
+        assert not matches({"device.class": ["modality", "lab"]}, kinds(), extra)
+        assert not matches({"device.class": "unknown"}, kinds()), "nothing is said where nothing is known"
+        assert not matches({"device.class|fieldref": "source.class"}, kinds(), extra)
+        assert matches({"device.class|fieldref": "source.class"}, kinds(), Extra(device_class="lab", source_class="lab"))
+
     def test_p_value(self) -> None:
         selection = {"p_value|lte": 0.001}
         assert matches(selection, kinds(), Extra(p_value=0.001))
         assert not matches(selection, kinds(), Extra(p_value=0.01))
         assert not matches(selection, kinds())
+
+
+@pytest.mark.parametrize(
+    ("selection", "held"),
+    [
+        ({"@timestamp|minute": 30}, True),
+        ({"@timestamp|hour": 22}, True),
+        ({"@timestamp|hour": [1, 22]}, True),
+        ({"@timestamp|hour": 3}, False),
+        ({"@timestamp|hour|gte": 22}, True),
+        ({"@timestamp|hour|lt": 6}, False),
+        ({"@timestamp|hour|neq": 22}, False),
+        ({"@timestamp|day": 31}, True),
+        ({"@timestamp|week": 1}, True),
+        ({"@timestamp|month": 12}, True),
+        ({"@timestamp|year": 2025}, True),
+    ],
+)
+def test_parts_of_a_time_are_of_utc(selection: object, held: bool) -> None:
+    india = timezone(timedelta(hours=5, minutes=30))
+    event = msgspec.structs.replace(kinds(), timestamp=datetime(2026, 1, 1, 4, 0, tzinfo=india))
+    assert matches(selection, event) is held
 
 
 @pytest.mark.parametrize(
@@ -246,15 +278,20 @@ class TestBesideTheEvent:
         ({"size": True}, "`size` is a number"),
         ({"flag": 1}, "`flag` is a boolean"),
         ({"flag": "true"}, "`flag` is a boolean"),
-        ({"@timestamp|hour": 3}, "parts of a time"),
-        ({"size|hour": 3}, "parts of a time"),
-        ({"@timestamp": "2026"}, "cannot be tested"),
+        ({"size|hour": 3}, "`size` is no time"),
+        ({"text|hour|gt": 3}, "`text` is no time"),
+        ({"@timestamp": "2026"}, "`@timestamp` is a time"),
+        ({"@timestamp|gt": 3}, "`@timestamp` is a time"),
         ({"skipped": "x"}, "cannot be tested"),
         ({"text|re": "(?=a)"}, "RE2 refuses"),
         ({"text|re": r"(a)\1"}, "RE2 refuses"),
         ({"text|re": "(a{1000}){1000}"}, "RE2 refuses"),
         ({"text|expand": "%list%"}, "placeholders"),
         ({"nigrani.new": "calling-ae"}, "no fact of nigrani.new"),
+        ({"device.class": "scanner"}, "`scanner` is no class of devices"),
+        ({"source.class": ["pacs", "modalities"]}, "`modalities` is no class of devices"),
+        ({"destination.class|cased": "PACS"}, "`PACS` is no class of devices"),
+        ({"destination.class": 3}, "is text"),
     ],
 )
 def test_what_cannot_be_tested_is_refused(selection: object, message: str) -> None:

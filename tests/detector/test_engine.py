@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from detector import engine as module
 from detector.alert import Alert
 from detector.calibration import budget_p
-from detector.engine import BATCH, EPISODE, MERGE, REMEMBER, Engine
+from detector.config import Devices
+from detector.device_learner import DeviceClasses
+from detector.engine import BATCH, EPISODE, MERGE, REMEMBER, Engine, State
 from detector.features import WINDOW
 from detector.ruleset import RuleSet
 from detector.setup import load_rules
@@ -139,6 +141,40 @@ class TestRules:
 
 def site(folder: Path, *documents: dict[str, object]) -> RuleSet:
     return RuleSet(load(folder, *documents))
+
+
+class TestWhatIsTold:
+    def test_an_absence_is_told_of_its_own_event(self, make: Maker, tmp_path: Path) -> None:
+        """Whose event made it due is not accused."""
+        audit, asked = {"service": "dicom_audit"}, {"service": "ai_inference"}
+        absent = {
+            "title": "Absent", "id": identity("absent"), "level": "medium",
+            "custom": {"suppress": {"by": ["source.address"], "for": "1h"}},
+            "correlation": {
+                "type": "temporal_without", "rules": ["asked", "came"], "group-by": ["nigrani.study"], "timespan": "10m",
+                "patience": "1m",
+            },
+        }  # fmt: skip
+        documents = [
+            rule("asked", logsource=asked, detection={"any": {"event.action": "predict"}, "condition": "any"}),
+            rule("came", logsource=audit, detection={"any": {"event.action": "store"}, "condition": "any"}),
+            absent,
+        ]
+        alerts: list[Alert] = []
+        engine = Engine(site(tmp_path, *documents), alerts.append)
+        for number in range(20):
+            engine.feed(make.audit(number * 60, "ip:ct", study=f"s{number}"))
+            engine.feed(make.ai(number * 60 + 5, "ip:ws", study=f"s{number}"))
+        engine.feed(make.ai(1205, "ip:thief", study="ghost"))
+        engine.feed(make.ai(1206, "ip:thief", study="ghost 2"))
+        assert alerts == []
+        for more in range(3):
+            engine.feed(make.audit(1300 + more, "ip:ct", study=f"s9{more}"))
+        [alert] = alerts
+        assert (alert.device, alert.about[0]) == ("ip:thief", "ip:thief")
+        assert (alert.when - make.ai(1205).timestamp).total_seconds() == 0
+        assert alert.because[1] == "nigrani.study = ghost"
+        assert engine.counters.held == {(identity("absent"), "suppressed"): 1}
 
 
 class TestHeldBack:
@@ -280,6 +316,73 @@ def test_a_flow_is_scored_where_a_rule_asks_how_rare_it_is(make: Maker, learnt: 
     assert len(alerts[0].because[0]) < 20
     unscored = Engine(rules, pytest.fail)
     unscored.feed(theft(make, learnt.end))
+
+
+class TestClasses:
+    def engine(self, folder: Path, alerts: list[Alert], knowledge: Knowledge | None, **named: dict[str, str]) -> Engine:
+        asks = {"sel": {"event.action": "c-find", "source.class": "workstation"}, "condition": "sel"}
+        rules = site(folder, rule(detection=asks), counting(rules=["query"], group_by=["source.address"]))
+        return Engine(rules, alerts.append, knowledge, devices=Devices(**named))
+
+    def queries(self, make: Maker, at: float, host: str = "ip:ws1") -> list[Event]:
+        return [make.dicom("c-find", at + 10 * number, host) for number in range(3)]
+
+    @pytest.fixture
+    def knowledge(self, learnt: Learnt) -> Knowledge:
+        return learnt.knowledge._replace(classes=DeviceClasses.build({"ip:ws1": "workstation", "ip:ws2": "lab"}))
+
+    def test_rules_ask_them_and_alerts_tell_them(self, make: Maker, knowledge: Knowledge, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        engine = self.engine(tmp_path, alerts, knowledge)
+        for host in ("ip:ws1", "ip:ws2", "ip:new"):
+            for event in self.queries(make, 0, host):
+                engine.feed(event)
+        assert [(alert.device, alert.device_class) for alert in alerts] == [("ip:ws1", "workstation")]
+        assert "the originator is where images are read (workstation)" in alerts[0].because
+
+    def test_what_a_device_does_later_does_not_change_it(self, make: Maker, knowledge: Knowledge, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        engine = self.engine(tmp_path, alerts, knowledge)
+        for number in range(50):
+            engine.feed(make.dicom("c-find-rsp", number, "ip:new", status="FF00"))
+        for event in self.queries(make, 60, "ip:new"):
+            engine.feed(event)
+        assert not alerts
+
+    def test_the_site_names_them(self, make: Maker, knowledge: Knowledge, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        engine = self.engine(tmp_path, alerts, knowledge, tokens={"ip:ws1": "lab", "ip:new": "workstation"})
+        for event in (*self.queries(make, 0), *self.queries(make, 40, "ip:new")):
+            engine.feed(event)
+        assert {alert.device for alert in alerts} == {"ip:new"}
+
+    def test_they_are_known_once_a_baseline_is(self, make: Maker, knowledge: Knowledge, tmp_path: Path) -> None:
+        alerts: list[Alert] = []
+        engine = self.engine(tmp_path, alerts, None)
+        for event in self.queries(make, 0):
+            engine.feed(event)
+        assert not alerts
+        engine.learn(knowledge)
+        for event in self.queries(make, 60):
+            engine.feed(event)
+        assert alerts
+
+    def test_a_restart_in_the_middle_changes_nothing(self, make: Maker, knowledge: Knowledge, tmp_path: Path) -> None:
+        named = {"zones": {"clinical": "workstation"}}
+        events = in_time([*self.queries(make, 0), *self.queries(make, 30, "ip:ws2"), *make.scan(40, "ip:ws1")])
+        whole: list[Alert] = []
+        engine = self.engine(tmp_path, whole, knowledge, **named)
+        for event in events:
+            engine.feed(event)
+        for cut in range(0, len(events), 7):
+            parts: list[Alert] = []
+            first, second = (self.engine(tmp_path, parts, knowledge, **named) for _ in range(2))
+            for event in events[:cut]:
+                first.feed(event)
+            second.resume(msgspec.msgpack.decode(msgspec.msgpack.encode(first.state()), type=State))
+            for event in events[cut:]:
+                second.feed(event)
+            assert [msgspec.json.encode(alert.ocsf()) for alert in parts] == [msgspec.json.encode(a.ocsf()) for a in whole]
 
 
 class TestWithoutKnowledge:

@@ -72,6 +72,20 @@ def test_the_file_holds_no_name_from_an_event(learnt: Learnt, tmp_path: Path) ->
         assert text.encode("utf-32-le") not in data
 
 
+def test_classes_are_learnt_and_signed_with_the_rest(learnt: Learnt, make: Maker) -> None:
+    stores = [make.dicom("c-store-rsp", 60 * n, "ip:ct", status="0000", calling_ae="CT") for n in range(5)]
+    events = [*learnt.events, *stores]
+    baseline = lesson_of(events).baseline()
+    classes = Knowledge.of(baseline).classes
+    assert (classes.of("ip:ct"), classes.of("ip:pacs"), classes.of("ip:new")) == ("modality", "pacs", "unknown")
+    assert baseline.header["counts"]["classified"] == len(classes)
+    backwards = lesson_of(reversed(events)).baseline().section("classes")
+    assert all(np.array_equal(array, backwards[name]) for name, array in baseline.section("classes").items())
+    spoilt = {**baseline.arrays, "classes.codes": baseline.arrays["classes.codes"][1:]}
+    with pytest.raises(BaselineError, match="classes do not fit the devices"):
+        Knowledge.of(Baseline(baseline.header, spoilt))
+
+
 def test_nothing_is_learnt_from_nothing() -> None:
     with pytest.raises(ValueError, match="no events"):
         Lesson().baseline()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from detector.matcher import NO_HITS, Matcher
-from detector.rule import Extra, Scored
-from nigrani.stream.events import DicomAssociation, NetworkFlow
+from detector.rule import Extra
+from nigrani.stream.events import NetworkFlow
 from tests.detector.rule_files import counting, load, rule
 
 if TYPE_CHECKING:
@@ -44,27 +46,28 @@ def test_twins_count_apart(make: Maker, tmp_path: Path) -> None:
     assert not second.match(make.dicom("c-find", 2))
 
 
-def test_a_p_value_is_asked_last_and_once(make: Maker, tmp_path: Path) -> None:
-    asked = []
+class Counting(Extra, frozen=True):
+    """Tells how often it was asked."""
 
-    def score() -> float:
-        asked.append(1)
-        return 0.001
+    asked: list[str] = msgspec.field(default_factory=list)
 
+    def __getattribute__(self, name: str) -> object:
+        if name in {"p_value", "device_class"}:
+            object.__getattribute__(self, "asked").append(name)
+        return object.__getattribute__(self, name)
+
+
+def test_what_is_dear_is_asked_last(make: Maker, tmp_path: Path) -> None:
+    """Also where several rules ask it: neither a class nor a p-value is worked out for an event that nothing else fits."""
     flows = {"service": "flow"}
-    rare = {"selection": {"p_value|lte": 0.01, "nigrani.flow.state": "REJ"}, "condition": "selection"}
-    very = {"selection": {"p_value|lte": 0.002, "nigrani.flow.state": "REJ"}, "condition": "selection"}
+    asks = {"p_value|lte": 0.01, "device.class": "modality", "nigrani.flow.state": "REJ"}
+    rare = {"selection": asks, "condition": "selection"}
+    very = {"selection": asks | {"p_value|lte": 0.002}, "condition": "selection"}
     one = matcher(tmp_path, rule(logsource=flows, detection=rare), rule("very", logsource=flows, detection=very))
-    assert one.scored == {NetworkFlow}
-    assert not one.match(make.flow(state="SF"), Scored((), score))
-    assert not asked
-    [hit, _] = one.match(make.flow(state="REJ"), Scored((), score))
-    assert len(asked) == 1
-    assert ("p_value", 0.001) in hit.because
+    known = Counting(p_value=0.001, device_class="modality")
+    assert not one.match(make.flow(state="SF"), known)
+    assert not known.asked
+    [hit, _] = one.match(make.flow(state="REJ"), known)
+    assert known.asked[:2] == ["device_class", "p_value"]
+    assert {("p_value", 0.001), ("device.class", "modality")} < set(hit.because)
     assert not one.match(make.flow(state="REJ"), Extra()), "nothing is rare where nothing was scored"
-
-
-def test_only_what_asks_is_scored(tmp_path: Path) -> None:
-    assert matcher(tmp_path, rule()).scored == frozenset()
-    asking = rule(detection={"selection": {"p_value|lt": 0.1}, "condition": "selection"})
-    assert matcher(tmp_path, asking).scored == {DicomAssociation}

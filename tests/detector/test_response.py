@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -53,3 +54,12 @@ def test_what_is_told_as_rules_are_is_whole_too(response: Response) -> None:
 
 def test_slugs_tell_responses_apart() -> None:
     assert len({response.slug for response in DIFFERENT}) == len(DIFFERENT)
+
+
+def test_what_alerts_is_told_by_its_response() -> None:
+    when = datetime(2026, 3, 2, 8, tzinfo=UTC)
+    [weak, *_] = LIKE_RULES
+    told = weak.alert(device="ip:ws", when=when, first=when, source="rule", attack=["T1046"], risk=70)
+    assert (told.kind, told.slug, told.title, told.severity) == (weak.slug, weak.slug, weak.title, "medium")
+    assert (told.device, told.attack, told.risk, told.runbook) == ("ip:ws", ["T1046"], 70, weak.runbook)
+    assert (told.matrix, told.first_steps) == (weak.matrix, list(weak.first_steps))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from detector.rule import LEVELS, RISKS, Fault, RefusedError, Rule, RuleFaults, Scored, Suppress
+from detector.rule import LEVELS, RISKS, Fault, RefusedError, Rule, RuleFaults, Suppress
 
 
 def test_a_fault_says_where_what_and_the_remedy() -> None:
@@ -31,18 +31,6 @@ def test_a_refusal_carries_its_place() -> None:
 
 def test_every_level_has_a_risk() -> None:
     assert set(RISKS) == set(LEVELS)
-
-
-def test_a_score_is_worked_out_when_it_is_first_asked_for() -> None:
-    asked: list[int] = []
-
-    def score() -> float:
-        asked.append(1)
-        return 0.5
-
-    known = Scored(("peer",), score)
-    assert (known.new, asked) == (("peer",), [])
-    assert (known.p_value, known.p_value, asked) == (0.5, 0.5, [1])
 
 
 def test_what_may_hold_a_rule_back() -> None:

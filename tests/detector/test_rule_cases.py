@@ -68,6 +68,12 @@ def test_what_is_new_stands_beside_the_event(tmp_path: Path) -> None:
     assert not load(tmp_path, rule(detection=detection, custom=custom)).faults
 
 
+def test_classes_stand_beside_the_event(tmp_path: Path) -> None:
+    detection = {"sel": {"source.class": "modality", "destination.class|exists": False}, "condition": "sel"}
+    custom = cases({"event": {"source.class": "modality"}, "match": True}, {"event": {}, "match": False})
+    assert not load(tmp_path, rule(detection=detection, custom=custom)).faults
+
+
 @pytest.mark.parametrize(
     ("event", "said"),
     [
@@ -75,6 +81,8 @@ def test_what_is_new_stands_beside_the_event(tmp_path: Path) -> None:
         ({"dicom.contexts": "many"}, "the event cannot be read"),
         ({"dicom.contexts": -1}, "the event cannot be read"),
         ({"nigrani.new": 3}, "the event cannot be read"),
+        ({"device.class": "modalitiy"}, "`modalitiy` is no class of devices"),
+        ({"source.class": ["pacs"]}, "`['pacs']` is no class of devices"),
         ({"event.dataset": "network.flow"}, "the rule reads no `network.flow`"),
         ({"@timestamp": "yesterday"}, "the event cannot be read"),
     ],

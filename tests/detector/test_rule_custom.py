@@ -32,12 +32,13 @@ def test_good_keys() -> None:
 @pytest.mark.parametrize(
     ("custom", "said"),
     [
-        ({"stage": "off"}, "custom.stage: `custom.stage` is not one of test, shadow, on"),
-        ({"stage": ["on"]}, "custom.stage: "),
-        ({"expires": "soon"}, "custom.expires: `custom.expires` is not a date such as 2027-01-31"),
+        ({"stage": "off"}, "custom.stage: `custom.stage` cannot be `off`"),
+        ({"stage": False}, "custom.stage: `custom.stage` cannot be `false`, as which YAML reads a bare off or no"),
+        ({"stage": ["on"]}, "custom.stage: `custom.stage` cannot be such a list"),
+        ({"expires": "soon"}, "custom.expires: `custom.expires` cannot be `soon`"),
         ({"expires": datetime(2027, 1, 31)}, "custom.expires: "),  # noqa: DTZ001 as YAML reads it
         ({"owner": ""}, "custom.owner: "),
-        ({"suppress": "1h"}, "custom.suppress: `custom.suppress` is not a map"),
+        ({"suppress": "1h"}, "custom.suppress: `custom.suppress` cannot be `1h`"),
         ({"suppress": {"by": [], "for": "1h"}}, "custom.suppress.by: suppress has no `by`"),
         ({"suppress": {"for": "1h"}}, "custom.suppress.by: suppress has no `by`"),
         ({"suppress": {"by": ["host.id"]}}, "custom.suppress.for: `None` is no time up to 7 days"),

@@ -42,6 +42,8 @@ SEL = "  sel:\n    event.action: x\n"
         (f"{SEL}  condition: {'(' * 30}sel{')' * 30}", "4: the condition is longer than"),
         (f"{SEL}  condition: {'not ' * 30}sel", "4: the condition is longer than"),
         (f"{SEL}  condition: {'sel or ' * 400}sel", "4: the condition is longer than"),
+        (f"{SEL}  condition: sel and not flter", "4: there is no selection `flter`; use one of: sel"),
+        (f"{SEL}  condition: 1 of sell*", "4: there is no selection `sell*`; did you mean `sel`?"),
         ("  sel: word\n  condition: sel", "2: a search without a field is not supported; name the field"),
         ("  sel: [a, b]\n  condition: sel", "2: a search without a field"),
         ("  sel:\n    '|contains': a\n  condition: sel", "3: a search without a field"),
@@ -64,9 +66,11 @@ SEL = "  sel:\n    event.action: x\n"
         ("  sel:\n    event.action|re: (a+)+(?=b)\n  condition: sel", "3: RE2 refuses"),
         ("  sel:\n    event.action|contains|re: a\n  condition: sel", "3: Regular expression modifier only"),
         ("  sel:\n    event.action|cidr: 10.0.0.1/8\n  condition: sel", "3: Invalid CIDR"),
-        ("  sel:\n    event.action|exists: maybe\n  condition: sel", "3: Modifier SigmaExistsModifier incompatible"),
-        ("  sel:\n    dicom.contexts|gt: many\n  condition: sel", "3: Modifier SigmaGreaterThanModifier incompatible"),
-        ("  sel:\n    event.action|gt|contains: 3\n  condition: sel", "3: Modifier SigmaContainsModifier incompatible"),
+        ("  sel:\n    event.action|exists: maybe\n  condition: sel", "3: the modifier `exists` does not fit `maybe`; write true or false"),
+        ("  sel:\n    dicom.contexts|gt: many\n  condition: sel", "3: the modifier `gt` does not fit `many`; write a number"),
+        ("  sel:\n    event.action|gt|contains: 3\n  condition: sel", "3: the modifier `contains` does not fit the one before it"),
+        ("  sel:\n    dicom.contexts|contains: 3\n  condition: sel", "3: the modifier `contains` does not fit `3`; put the"),
+        ("  sel:\n    dicom.contexts: many\n  condition: sel", "3: `dicom.contexts` is a number and `many` is not; write"),
         ("  sel:\n    event.action|base64: a*b\n  condition: sel", "3: Base64 encoding of strings with wildcards"),
         ("  sel:\n    event.action|windash: ' -a -b -c -d'\n  condition: sel", "3: windash modifier expands"),
         ("  sel:\n    dicom.status: 0000\n  condition: sel", "3: `dicom.status` is text and `0` is not; put the value"),
@@ -85,6 +89,13 @@ def test_bad_detections(text: str, said: str) -> None:
 def test_all_faults_are_told_at_once() -> None:
     found = faults("  a:\n    x: 1\n    dicom.contexts: a\n  b: word\n  c:\n    event.action|re: '('\n")
     assert [line[0] for line in found] == ["1", "3", "4", "5", "7"]
+    found = faults("  a:\n    x: 1\n  condition: a and b and 1 of c_*\n")
+    assert [line[0] for line in found] == ["4", "4", "3"]
+
+
+@pytest.mark.parametrize("condition", ["1 of them", "all of s*", "not (sel or any of sel)", "sel", "5 of them"])
+def test_names_that_a_condition_may_use(condition: str) -> None:
+    assert faults(f"{SEL}  condition: {condition}") == []
 
 
 @pytest.mark.parametrize(

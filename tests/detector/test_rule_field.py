@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from detector.device_class import CLASSES
 from detector.rule import Extra, RefusedError
 from detector.rule_field import SERVICES, Field, Kind, event_fields, field_named, fields, nearest
 from nigrani.stream.event import Event
@@ -16,7 +17,14 @@ def test_every_dataset_has_a_service() -> None:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_wire_name_is_a_field(dataset: str) -> None:
     wire = {part.encode_name for part in msgspec.structs.fields(DATASETS[dataset])}
-    assert fields(dataset).keys() == wire | {"nigrani.new", "p_value"}
+    beside = {"nigrani.new", "p_value", "device.class", "source.class", "destination.class"}
+    assert fields(dataset).keys() == wire | beside
+
+
+def test_classes_are_a_closed_list() -> None:
+    known = fields("network.flow")
+    assert {name for name, field in known.items() if field.closed} == {"device.class", "source.class", "destination.class"}
+    assert known["device.class"].closed == CLASSES
 
 
 @pytest.mark.parametrize(
@@ -26,7 +34,7 @@ def test_every_wire_name_is_a_field(dataset: str) -> None:
         ("dicom.association", "dicom.abstract_syntaxes", Kind.TEXT, True, False),
         ("dicom.association", "dicom.reject.reason", Kind.NUMBER, False, True),
         ("network.flow", "nigrani.source.size", Kind.NUMBER, True, False),
-        ("network.flow", "@timestamp", Kind.OTHER, False, False),
+        ("network.flow", "@timestamp", Kind.TIME, False, False),
         ("agent.status", "nigrani.agent.skipped", Kind.OTHER, False, False),
         ("ai.inference", "nigrani.ai.output.confidence", Kind.NUMBER, False, True),
         ("network.dns", "nigrani.new", Kind.TEXT, True, False),

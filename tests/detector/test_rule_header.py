@@ -61,6 +61,12 @@ def test_risk_follows_the_level_where_it_is_not_given() -> None:
     assert rule_of(document, ()).risk == 90
 
 
+def test_a_bare_on_is_the_stage_on() -> None:
+    document = documents(Path("x.yml"), b"title: x\ncustom: {stage: on}\n")[0][0]
+    assert header_faults(document) == []
+    assert rule_of(document, ()).stage == "on"
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -83,12 +89,12 @@ def test_risk_follows_the_level_where_it_is_not_given() -> None:
         ("logsource: x", "2: `logsource` is not a map"),
         ("detection: []", "2: `detection` is not a map"),
         ("custom: x", "2: `custom` is not a map"),
-        ("custom:\n  risk: 101", "3: `custom.risk` is not a whole number from 0 to 100"),
-        ("custom:\n  risk: true", "3: `custom.risk` is not a whole number"),
-        ("custom:\n  runbook: Not/A/Name", "3: `custom.runbook` is not a runbook's name"),
-        ("custom:\n  first_steps: look", "3: `custom.first_steps` is not a list of sentences"),
-        ("custom:\n  first_steps:\n    - a: b", "3: `custom.first_steps` is not a list of sentences"),
-        ("custom:\n  unit: 3\n", "3: `custom.unit` is not a text"),
+        ("custom:\n  risk: 101", "3: `custom.risk` cannot be `101`"),
+        ("custom:\n  risk: true", "3: `custom.risk` cannot be `true`, as which YAML reads a bare on or yes"),
+        ("custom:\n  runbook: Not/A/Name", "3: `custom.runbook` cannot be `Not/A/Name`"),
+        ("custom:\n  first_steps: look", "3: `custom.first_steps` cannot be `look`"),
+        ("custom:\n  first_steps:\n    - a: b", "3: `custom.first_steps` cannot be such a list"),
+        ("custom:\n  unit: 3\n", "3: `custom.unit` cannot be `3`"),
         ("custom:\n  runbok: x", "3: unknown key `custom.runbok`; did you mean `runbook`?"),
     ],
 )

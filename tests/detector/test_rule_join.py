@@ -60,7 +60,7 @@ def test_what_stands_on_a_circle_is_refused_too(tmp_path: Path) -> None:
     loader = load(tmp_path, counting("a", rules=["a"]), counting("b", rules=["a"]))
     assert [message.partition(":")[0] for message in told(loader)] == [
         "correlations count each other in a circle",
-        "no sound rule of that service is called `a`",
+        "no sound rule is called `a`",
     ]
 
 

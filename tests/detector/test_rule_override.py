@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from detector.rule import Rule, Suppress
@@ -27,6 +28,7 @@ def test_what_it_changes() -> None:
     assert (changed.stage, changed.level, changed.risk, changed.owner) == ("shadow", "low", 20, "us")
     assert changed.suppress == Suppress(("host.id",), 14_400)
     assert overridden(RULE, {"level": "low", "risk": 33}).risk == 33
+    assert overridden(msgspec.structs.replace(RULE, stage="shadow"), {"stage": True}).stage == "on"
 
 
 @pytest.mark.parametrize(
@@ -34,12 +36,12 @@ def test_what_it_changes() -> None:
     [
         ({}, "the override names no rule"),
         ({"rule": "r"}, "the override changes nothing"),
-        ({"rule": "r", "stag": "on"}, "unknown key `stag` in an override"),
-        ({"rule": "r", "stage": "off"}, "`stage` is not one of test, shadow, on"),
-        ({"rule": "r", "level": "severe"}, "`level` is not one of"),
-        ({"rule": "r", "risk": 200}, "`risk` is not a whole number"),
-        ({"rule": "r", "threshold": "many"}, "`threshold` is not a number"),
-        ({"rule": "r", "threshold": True}, "`threshold` is not a number"),
+        ({"rule": "r", "stag": "on"}, "unknown key `override.stag`"),
+        ({"rule": "r", "stage": "off"}, "`override.stage` cannot be `off`"),
+        ({"rule": "r", "level": "severe"}, "`override.level` cannot be `severe`"),
+        ({"rule": "r", "risk": 200}, "`override.risk` cannot be `200`"),
+        ({"rule": "r", "threshold": "many"}, "`override.threshold` cannot be `many`"),
+        ({"rule": "r", "threshold": True}, "`override.threshold` cannot be `true`"),
         ({"rule": "r", "suppress": {"by": [], "for": "1h"}}, "suppress has no `by`"),
     ],
 )
@@ -71,10 +73,17 @@ def test_by_id(tmp_path: Path) -> None:
 def test_an_unknown_rule_is_refused_with_the_line_and_the_nearest_name(tmp_path: Path) -> None:
     loader = load(tmp_path, rule(), override(rule="qurey", level="low"))
     [fault] = loader.faults
-    assert fault.message == "no sound rule of that service is called `qurey`"
+    assert fault.message == "no sound rule is called `qurey`"
     assert fault.remedy == "did you mean `query`?"
     text = (tmp_path / "rules.yml").read_text().splitlines()
     assert text[fault.line - 1].strip() == "rule: qurey"
+
+
+def test_a_file_or_a_title_in_place_of_a_name_is_told_what_to_write(tmp_path: Path) -> None:
+    loader = load(tmp_path, rule(), override(rule="Title of query", level="low"), override(rule="rules", stage="shadow"))
+    assert {fault.remedy for fault in loader.faults} == {"write `query` (Title of query)"}
+    [fault] = load(tmp_path, rule(), override(rule="97f1", level="low")).faults
+    assert fault.remedy == "write a rule's `name` or `id`; `nigrani rules list --json` tells them"
 
 
 def test_two_overrides_of_one_key_are_a_fault(tmp_path: Path) -> None:

@@ -186,9 +186,3 @@ def test_clauses_tell_which_failed_and_what_there_was() -> None:
     ]
     assert clauses[1].missed() == "wanted dicom.contexts > 3, but dicom.contexts is 2"
     assert one.clauses(0, association(), Extra())[2].held
-
-
-def test_what_a_program_reads() -> None:
-    one = program({"a": {"p_value|lt": 0.1}, "condition": "a"})
-    assert one.reads("p_value")
-    assert not one.reads("event.action")

@@ -9,7 +9,7 @@ import pytest
 
 from detector import seen as module
 from detector.rule import NEW_FACTS
-from detector.seen import EPHEMERAL, KINDS, Learner, Seen, union
+from detector.seen import EPHEMERAL, KINDS, YOUNG, Learner, Seen, union
 
 if TYPE_CHECKING:
     from nigrani.stream.event import Event
@@ -39,13 +39,23 @@ CASES = [
     ("dicom associate", {}, {"calling_ae": "", "called_ae": ""}, ()),
     ("dicom c-move", {"move_destination": "WS"}, {"move_destination": "LAPTOP"}, ("move_destination",)),
     ("dicom c-move", {"move_destination": "WS"}, {"destination": "ip:o"}, ("called_ae", "move_destination")),
-    ("hl7", {}, {"sending_application": "LAB"}, ("sending_application",)),
-    ("hl7", {}, {"source": "ip:other"}, ("sending_application",)),
+    ("hl7", {}, {"sending_application": "LAB"}, ("sending_application", "hl7_trigger")),
+    ("hl7", {}, {"source": "ip:other"}, ("sending_application", "hl7_trigger")),
+    ("hl7", {"code": "ADT", "trigger": "A08"}, {"trigger": "A40"}, ("hl7_trigger",)),
+    ("hl7", {"code": "ADT", "trigger": "A08"}, {"code": "ORM"}, ("hl7_trigger",)),
+    ("hl7", {"code": "ADT", "trigger": "A08"}, {"destination": "ip:other"}, ()),
     ("hl7", {}, {"sending_application": "LAB", "direction": "response"}, ()),
     ("hl7", {}, {"sending_application": ""}, ()),
     ("ai", {}, {"source": "ip:other"}, ("client",)),
     ("ai", {}, {"model": "brain"}, ("client",)),
     ("ai", {}, {"user": "user:other"}, ()),
+    ("access", {}, {"source": "ip:other"}, ("ai_admin",)),
+    ("access", {}, {"server": "torchserve"}, ("ai_admin", "ai_admin_zone")),
+    ("access", {}, {"source_zone": "guest"}, ("ai_admin_zone",)),
+    ("access", {}, {"action": "delete", "model": "brain"}, ()),
+    ("access", {}, {"source": "ip:other", "action": "list"}, ()),
+    ("access", {}, {"source": "ip:other", "status": 403}, ()),
+    ("access", {}, {"source": "", "action": "changed"}, ()),
     ("fhir", {}, {"source": "ip:other"}, ("fhir_client",)),
     ("fhir", {}, {"destination": "ip:other"}, ("fhir_client",)),
     ("session", {"server_name": "a.test"}, {"server_name": "b.test"}, ("server_name",)),
@@ -116,6 +126,14 @@ def test_arrays_round_trip(make: Maker) -> None:
     seen = Seen.from_arrays(arrays)
     assert [seen.new(event) for event in events] == [()] * len(events)
     assert seen.new(make.ai(model="other")) == ("client",)
+
+
+def test_a_baseline_of_an_earlier_release_finds_none_of_the_young_kinds_new(make: Maker) -> None:
+    arrays = {kind: known for kind, known in after(make.flow()).arrays().items() if kind not in YOUNG}
+    seen = Seen.from_arrays(arrays)
+    assert seen.new(make.hl7()) == ("sending_application",)
+    assert seen.new(make.access()) == ()
+    assert set(seen.arrays()) == set(KINDS) - YOUNG
 
 
 def test_a_missing_kind_is_refused(make: Maker) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from detector.baseline import Baseline
-from detector.setup import EventFile, load_knowledge, load_rules, save_baseline
+from detector.config import DetectorConfig
+from detector.setup import EventFile, case_path, load_knowledge, load_rules, make_intake, save_baseline
+from nigrani.service.config import load
 from nigrani.service.errors import BadConfig, Problem
 from nigrani.stream.codec import MAX_LINE, encode, encode_lines
 
@@ -51,6 +53,22 @@ class TestRules:
             load_rules([tmp_path / "nowhere"])
 
 
+class TestCases:
+    def test_they_are_filled_from_the_alerts_of_the_embedded_bus(self, state: Path) -> None:
+        config = load(DetectorConfig, None)
+        assert case_path(config) == state / "cases.db"
+        intake = make_intake(config)
+        assert intake is not None
+        assert not (state / "cases.db").exists(), "nothing is opened yet"
+        intake.start()
+        assert intake.settle(10)
+        intake.close()
+        assert (state / "cases.db").exists()
+
+    def test_another_detector_may_have_them(self, state: Path) -> None:
+        assert make_intake(load(DetectorConfig, None, ["cases.enabled=false"])) is None
+
+
 class TestBaseline:
     def test_it_is_kept_for_its_owner_and_loads(self, learnt: Learnt, state: Path, tmp_path: Path) -> None:
         path = tmp_path / "b.npz"
@@ -58,6 +76,19 @@ class TestBaseline:
         assert path.stat().st_mode & 0o007 == 0
         assert (state / "baseline.key").stat().st_mode & 0o077 == 0
         assert load_knowledge(path).fingerprint == learnt.knowledge.fingerprint
+
+    def test_one_of_before_there_were_classes_works_and_says_so(
+        self, learnt: Learnt, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "b.npz"
+        save_baseline(learnt.baseline, path)
+        load_knowledge(path)
+        assert not caplog.messages
+        arrays = {name: array for name, array in learnt.baseline.arrays.items() if not name.startswith("classes.")}
+        save_baseline(Baseline(learnt.baseline.header, arrays), path)
+        assert load_knowledge(path).classes is None
+        [told] = caplog.messages
+        assert told.startswith(f"{path}: learnt by a version without classes of devices: train anew")
 
     def refusal(self, path: Path, *trusted: Path) -> str:
         with pytest.raises(Problem) as refusal:

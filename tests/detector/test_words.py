@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from detector.rule_field import fields
 from detector.seen import KINDS
-from detector.words import NEW, about, in_words
+from detector.words import CLASS_OF, NEW, about, in_words
 from nigrani.stream.event import Event
 from nigrani.stream.events import (
     AgentStatus,
@@ -24,6 +25,10 @@ HEAD = {"timestamp": datetime(2026, 3, 2, tzinfo=UTC), "id": "1", "sequence": 0,
 ENDS = {**HEAD, "source": "ip:a", "destination": "ip:b", "destination_port": 104, "destination_zone": "imaging"}
 
 
+def test_every_class_field_has_words() -> None:
+    assert set(CLASS_OF) == {name for name, field in fields("network.flow").items() if field.closed}
+
+
 def test_every_kind_of_novelty_has_words() -> None:
     assert set(NEW) == set(KINDS)
 
@@ -35,6 +40,8 @@ def test_every_kind_of_novelty_has_words() -> None:
         ("nigrani.new", ("calling_ae", "device"), "never seen before: calling AE title at this address, device"),
         ("dicom.abstract_syntaxes", ["1.2", "1.3"], "dicom.abstract_syntaxes = 1.2, 1.3"),
         ("dicom.reject.reason", 7, "dicom.reject.reason = 7"),
+        ("source.class", "modality", "the originator is a scanner or other source of images (modality)"),
+        ("destination.class", "other", "what it spoke to is other (other)"),
     ],
 )
 def test_in_words(field: str, value: object, words: str) -> None:

@@ -46,6 +46,7 @@ def test_what_was_appended_is_read_back(log: TopicLog) -> None:
     assert list(log.read(0, 1)) == [Entry(1, b"b", None, [])]
     assert list(log.read(0, 7)) == []
     assert (log.end(0), log.end(1)) == (2, 1)
+    assert log.partitions() == [0, 1]
 
 
 def test_a_read_ends_at_what_was_there_when_it_began(log: TopicLog) -> None:

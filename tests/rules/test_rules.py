@@ -1,16 +1,18 @@
 """Every shipped rule, on events that it must tell of and on events that it must not.
 
 For the rule file `rules/<domain>/<rule>.yml`, `<domain>/<rule>/match/*.ndjson` and `<domain>/<rule>/nomatch/*.ndjson`
-hold one sequence of events each. An event is as on the wire; `nigrani.new` and `p_value` stand beside its fields. In a
-match sequence each event must be told of where the file has no correlation, and some event where it has.
+hold one sequence of events each. An event is as on the wire; `nigrani.new`, `p_value` and the devices' classes stand beside
+its fields. In a match sequence each event must be told of where the file has no correlation, and some event where it has.
 """
 
 import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from detector.matrix import MATRIX, techniques
 from detector.rule import Extra, Hit, Rule
 from detector.ruleset import RuleSet
 from nigrani.stream.codec import decode
@@ -28,8 +30,7 @@ def hits(rules: RuleSet, sequence: Path) -> list[list[Hit]]:
     found = []
     for line in sequence.read_bytes().splitlines():
         wire = json.loads(line)
-        extra = Extra(tuple(wire.get("nigrani.new", ())), wire.get("p_value"))
-        found.append(list(rules.match(decode(line), extra)))
+        found.append(list(rules.match(decode(line), msgspec.convert(wire, Extra))))
     return found
 
 
@@ -84,3 +85,12 @@ def test_a_rule_says_all_that_its_reader_needs(rule: Rule) -> None:
     assert rule.runbook
     assert rule.first_steps
     assert not DISCONNECTS.search(" ".join(rule.first_steps))
+
+
+@pytest.mark.parametrize("rule", RuleSet.load(RULES).rules, ids=lambda rule: rule.title)
+def test_a_rule_is_tagged_with_the_tactics_of_its_techniques(rule: Rule) -> None:
+    tagged = {tag.removeprefix("attack.") for tag in rule.tags if re.fullmatch(r"attack\.[a-z-]+", tag)}
+    known = [techniques("attack")[uid] for uid in rule.attack]
+    assert tagged <= {tactic for one in known for tactic in one.tactics}
+    assert [one.id for one in known if not tagged.intersection(one.tactics)] == []
+    assert rule.matrix == MATRIX

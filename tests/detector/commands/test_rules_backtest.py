@@ -38,7 +38,7 @@ def test_alerts_a_day_and_what_an_operator_would_have_seen(
     told = capsys.readouterr()
     assert "Title of query (high), on 3 events of 2 days" in told.out
     assert "  2026-03-02        2       1\n  2026-03-03        1       1\n  in all            3       2\n" in told.out
-    assert "  1 matches are suppressed\n" in told.out
+    assert "  suppressed: 1 match\n" in told.out
     assert "  ip:a          2\n" in told.out
     assert told.out.count("HIGH  Title of query") == 2
     assert "no baseline" in told.err

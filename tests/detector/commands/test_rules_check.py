@@ -29,7 +29,7 @@ def test_faults_and_warnings_of_all_files(tmp_path: Path, capsys: pytest.Capture
     assert f"{tmp_path}/a.yml:4: fault: `severe` is no level; use one of" in lines[0]
     assert "a test says that the rule matches, and it does not" in lines[1]
     assert "the rule expired and no longer alerts" in lines[2]
-    assert told.err == "nigrani: 2 rules, 1 tests; 2 faults, 1 warnings\n"
+    assert told.err == "nigrani: 2 rules, 1 test; 2 faults, 1 warning\n"
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,4 +65,4 @@ def test_an_override_that_no_longer_fits_is_told(
     site.mkdir()
     write(site / "own.yml", {"title": "Ours", "override": {"rule": "gone", "stage": "shadow"}})
     assert run(old, new, "--rules", site) == 78
-    assert f"{site}/own.yml:3: no sound rule of that service is called `gone`" in capsys.readouterr().err
+    assert f"{site}/own.yml:3: no sound rule is called `gone`" in capsys.readouterr().err

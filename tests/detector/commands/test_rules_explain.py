@@ -36,6 +36,30 @@ def test_what_it_reads_asks_and_counts(tmp_path: Path, capsys: pytest.CaptureFix
     assert "events have it" not in text
 
 
+def test_what_the_detector_adds_is_looked_at_too(
+    make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    asks = {"sel": {"source.class": "lab", "destination.class": "pacs", "p_value|lt": 1, "nigrani.new": "device"}}
+    path = write(tmp_path / "a.yml", rule(logsource={"service": "flow"}, detection={**asks, "condition": "sel"}))
+    (tmp_path / "e.ndjson").write_bytes(encode_lines([make.flow(), make.flow(1, "ip:x"), make.dns()]))
+    words = ["rules", "explain", str(path), str(tmp_path / "e.ndjson"), "--set", "devices.tokens={'ip:ws': lab}", "--json"]
+    assert cli.main(words) == 0
+    fields = {field["field"]: field for field in json.loads(capsys.readouterr().out)["fields"]}
+    assert (fields["source.class"]["values"], fields["source.class"]["of"]) == ({"lab": 1}, 2)
+    assert fields["destination.class"]["events"] == 0
+    assert fields["nigrani.new"]["events"] == 0
+    assert "of" not in fields["p_value"]
+
+
+def test_what_the_detector_adds_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asks = {"sel": {"device.class": "pacs", "source.class": "lab", "destination.class": "his", "nigrani.new": "peer"}}
+    path = write(tmp_path / "a.yml", rule(detection={**asks, "condition": "sel"}))
+    assert cli.main(["rules", "explain", str(path), "--json"]) == 0
+    meanings = {field["field"]: field["meaning"] for field in json.loads(capsys.readouterr().out)["fields"]}
+    assert meanings.keys() == asks["sel"].keys()
+    assert all(meanings.values())
+
+
 def test_how_often_its_fields_occur(make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "a.yml", rule(detection=CONDITION))
     found = [make.dicom("c-find"), make.dicom("c-find", calling_ae=""), make.dicom("c-move"), make.flow()]

@@ -18,7 +18,7 @@ def test_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:4] == ["file", "level", "stage", "risk"]
     [row] = [line for line in lines if line.startswith("site ")]
-    assert " ".join(row.split()) == "site high shadow 70 host.id for 3600 s team 2030-01-31 Title of query"
+    assert " ".join(row.split()) == "site high shadow 70 60 min team 2030-01-31 Title of query"
     assert cli.main(["rules", "list", "--rules", str(tmp_path), "--json"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(found) == len(lines) - 1

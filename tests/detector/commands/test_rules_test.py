@@ -37,7 +37,7 @@ def test_tests_that_rules_bring_along(tmp_path: Path, capsys: pytest.CaptureFixt
     told = capsys.readouterr()
     assert told.out.startswith(f"{tmp_path}/a.yml:")
     assert "Title of b: a test says that the rule does not match, and it does" in told.out
-    assert told.err == "nigrani: 2 tests, 1 failed; 0 of 2 rules have none\n"
+    assert told.err == "nigrani: 2 tests, 1 failed; 0 of 2 rules without any\n"
     write(tmp_path / "a.yml", rule(custom=own(match=True)))
     assert run(tmp_path, "--json") == 0
     assert json.loads(capsys.readouterr().out)["passed"] is True
@@ -58,7 +58,7 @@ def test_sequences_beside_the_rules(tmp_path: Path, capsys: pytest.CaptureFixtur
     events(beside / "dicom/burst/match/three.ndjson", "c-find", "c-find", "c-find")
     events(beside / "dicom/burst/nomatch/two.ndjson", "c-find", "c-find")
     assert run(rules, "--events", beside) == 0
-    assert capsys.readouterr().err == "nigrani: 4 tests, 0 failed; 0 of 2 rules have none\n"
+    assert capsys.readouterr().err == "nigrani: 4 tests, 0 failed; 0 of 2 rules without any\n"
     events(beside / "dicom/find/match/one.ndjson", "c-find", "c-move")
     events(beside / "dicom/burst/nomatch/two.ndjson", "c-find", "c-find", "c-find")
     assert run(rules, "--events", beside) == 1

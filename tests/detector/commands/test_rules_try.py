@@ -37,9 +37,9 @@ def test_what_matches_and_what_nearly_does(events: Path, tmp_path: Path, capsys:
     match, near = told.out.splitlines()
     assert match.startswith("match      2026-03-02 08:00:01  e0  ip:ws  Title of query: event.action = c-find")
     assert near.endswith("Title of query: wanted dicom.contexts > 3, but dicom.contexts is 2")
-    assert "1 lines are no events" in told.err
-    assert "Title of query: 1 matches and 1 near misses of 3 events, of which it reads 2\n" in told.err
-    assert "1 near misses failed by: dicom.contexts > 3" in told.err
+    assert "left out what is no event: 1 line" in told.err
+    assert "Title of query: 1 match and 1 near miss of 3 events, of which it reads 2\n" in told.err
+    assert "1 near miss failed by: dicom.contexts > 3" in told.err
 
 
 def test_json_and_limits(events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,6 +66,20 @@ def test_what_stands_beside_an_event(make: Maker, tmp_path: Path, capsys: pytest
     match, near = capsys.readouterr().out.splitlines()
     assert "nigrani.new = calling_ae" in match
     assert "but nigrani.new is absent" in near
+
+
+def test_classes_stand_beside_an_event(make: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asks = {"sel": {"source.class": "modality", "event.action": "c-find"}, "condition": "sel"}
+    path = write(tmp_path / "a.yml", rule(detection=asks))
+    wire = json.loads(encode_lines([make.dicom("c-find")]))
+    lines = [{**wire, "source.class": "modality"}, wire, {**wire, "source.class": 3}]
+    (tmp_path / "e.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run(path, tmp_path / "e.ndjson") == 0
+    told = capsys.readouterr()
+    match, near = told.out.splitlines()
+    assert "source.class = modality" in match
+    assert "but source.class is absent" in near
+    assert "left out what is no event: 1 line" in told.err
 
 
 def test_an_attackers_text_does_not_steer_the_terminal(
