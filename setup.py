@@ -16,7 +16,7 @@ from setuptools.command.build_py import build_py
 from setuptools.errors import BaseError, CCompilerError
 
 HOT = ("agent/flow.py", "agent/meter.py", "agent/privacy.py", "agent/protocol.py")
-DATA = ("rules", "config")
+DATA = ("rules", "config", "docs/runbooks")
 
 
 def extensions() -> list[Extension]:

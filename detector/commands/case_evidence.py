@@ -11,9 +11,10 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from detector.commands.case import declare, store, who
-from detector.commands.case_papers import configured, tell
+from detector.commands.case import configured, declare, store, who
+from detector.commands.case_papers import tell
 from detector.commands.rules import plain, put
+from detector.config import DetectorConfig
 from nigrani.service.errors import Problem, Usage
 from nigrani.service.key import state_folder
 from nigrani.service.progress import Progress
@@ -41,20 +42,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Take it, or check it."""
+    config = configured(options)
     if options.verify is not None:
         return _verify(options.verify, options.trust)
     if options.number is None or options.out is None:
         raise Usage("name a case and --out, or a package with --verify")
-    return _take(options)
+    return _take(options, config)
 
 
-def _take(options: argparse.Namespace) -> int:
+def _take(options: argparse.Namespace, config: DetectorConfig) -> int:
     from detector.reports.dossier import gather  # noqa: PLC0415 - only once the options stand
     from detector.reports.evidence import write  # noqa: PLC0415 - as above
     from detector.reports.sources import sources  # noqa: PLC0415 - as above
     from detector.signing import signing_key  # noqa: PLC0415 - as above
 
-    config = configured(options)
     try:
         signer = signing_key(state_folder())
     except ValueError as error:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
-from detector.config import DetectorConfig
-from nigrani.service.config import load
 from nigrani.service.errors import Problem
-
-
-def configured(options: argparse.Namespace) -> DetectorConfig:
-    """The detector's configuration."""
-    return load(DetectorConfig, options.config, options.set)
 
 
 def give(content: bytes, out: Path | None) -> None:

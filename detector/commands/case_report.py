@@ -11,8 +11,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from detector.commands.case import declare, store, who
-from detector.commands.case_papers import configured, give, tell
+from detector.commands.case import configured, declare, store, who
+from detector.commands.case_papers import give, tell
 from nigrani.service.errors import Problem, Usage
 
 AUTHORITIES = ("cert-in", "dpdp")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from detector.commands.case import declare, store, who
-from detector.commands.case_papers import configured, give
+from detector.commands.case import configured, declare, store, who
+from detector.commands.case_papers import give
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

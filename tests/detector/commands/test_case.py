@@ -1,0 +1,47 @@
+"""What the verbs of cases have in common."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from detector.commands.case import moment, who
+from tests.detector.commands.cases import make, nigrani
+
+
+def test_times_are_days_moments_and_spans() -> None:
+    assert moment("2026-11-22") == datetime(2026, 11, 22, tzinfo=UTC)
+    assert moment("2026-11-22T10:00+05:30") == datetime(2026, 11, 22, 4, 30, tzinfo=UTC)
+    assert abs(datetime.now(UTC) - moment("7d") - timedelta(days=7)) < timedelta(seconds=5)
+    with pytest.raises(ValueError, match="soon"):
+        moment("soon")
+
+
+def test_whoever_is_at_the_terminal_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    own = who()
+    assert own.startswith("terminal:")
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    assert who() == own, "a name that anybody may give themselves"
+    monkeypatch.setenv("SUDO_USER", "asha")
+    assert who() == "terminal:asha"
+
+
+def test_where_there_is_no_store_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nigrani(tmp_path / "none.db", "list") == 1
+    assert "name it with --store" in capsys.readouterr().err
+    assert not (tmp_path / "none.db").exists(), "asking makes none"
+
+
+def test_a_case_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = make(tmp_path)
+    for words in (
+        ["show", "7"],
+        ["ack", "7"],
+        ["close", "7", "--verdict", "expected", "--text", "x"],
+        ["export", "--case", "7"],
+    ):
+        assert nigrani(store, *words) == 1
+        assert "there is no case 7" in capsys.readouterr().err
