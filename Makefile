@@ -18,6 +18,7 @@ run: $(VENV)/installed ## Replay a hospital morning through agent, bus and detec
 	  --labels $(SAMPLE)/labels.yaml --replay $(SAMPLE)/capture.pcap $(SAMPLE)/ai-gateway.log $(if $(ONCE),--once)
 
 test: $(VENV)/developing ## Run every test
+	@tests/peers.sh
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 fuzz: $(VENV)/developing ## Fuzz every parser, five minutes each (ARGS="--seconds 60 --only tls")
@@ -30,13 +31,15 @@ check: $(VENV)/developing ## Lint, format and types
 	@$(BIN)/mypy
 	@$(BIN)/python -m nigrani.stream.schema --check config/schema
 	@$(BIN)/python -m nigrani.reference --check docs/reference.md
+	@$(BIN)/python -m nigrani.metrics_reference --check docs/metrics.md
 
 bench: $(VENV)/developing ## Measure speed and memory beside peers, in one run
 	@$(BIN)/python -m bench.run $(ARGS)
 
-docs: $(VENV)/developing ## Write the generated parts: schemas and the reference
+docs: $(VENV)/developing ## Write the generated parts: schemas, the reference and the metrics
 	@$(BIN)/python -m nigrani.stream.schema --write config/schema
 	@$(BIN)/python -m nigrani.reference --write docs/reference.md
+	@$(BIN)/python -m nigrani.metrics_reference --write docs/metrics.md
 
 lab: ## Record a new morning in network namespaces (root; 45 minutes)
 	$(PYTHON) bench/hospital/morning.py --out $(SAMPLE)

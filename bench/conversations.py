@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from random import Random
-from struct import Struct, pack, pack_into
+from struct import Struct, pack
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -495,8 +495,5 @@ def _string(value: bytes) -> bytes:
 def ntp(random: Random, length: int) -> list[Message]:
     """One question for the time."""
     del length
-    question = bytearray(48)
-    question[0] = 0x23
-    answer = bytearray(random.randbytes(48))
-    pack_into(">BBbb", answer, 0, 0x24, 2, 6, -20)
-    return [Message(CLIENT, bytes(question), 0), Message(SERVER, bytes(answer), 0.003)]
+    answer = pack(">BBbb", 0x24, 2, 6, -20) + random.randbytes(48)[4:]
+    return [Message(CLIENT, b"\x23" + bytes(47), 0), Message(SERVER, answer, 0.003)]

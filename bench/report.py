@@ -125,6 +125,34 @@ def rules_targets(figures: dict[str, Any]) -> list[Target]:
     ]
 
 
+def cases(figures: dict[str, Any]) -> str:
+    """The case store: a page of each kind, how fast findings go in, and how a storm ends."""
+    if "missing" in figures:
+        return f"cases: {figures['missing']}"
+    storm, steady = figures["storm"], figures["steady"]
+    lines = [(name, f"{milliseconds:.1f} ms") for name, milliseconds in figures["pages_ms"].items()]
+    return (
+        f"Case store of {figures['findings']:,} findings, the slowest of five\n{table(('', 'a page'), lines)}\n"
+        f"filled with {figures['rate']:,} findings/s, a case each, and {storm['rate']:,}/s in a storm; "
+        f"{figures['bytes_each']:,} bytes each; opened and checked in {figures['open_and_check_s']} s\n"
+        f"{steady['offered']:,} findings at 1,000/s: {steady['taken']:,} in the store, the latest after "
+        f"{steady['latest_s']} s, pages meanwhile {steady['slowest_page_ms']} ms\n"
+        f"a storm of {storm['findings']:,} findings: {storm['cases']} cases, {storm['open']} of them open"
+    )
+
+
+def cases_targets(figures: dict[str, Any]) -> list[Target]:
+    """What nigrani holds itself to on cases."""
+    if "missing" in figures:
+        return []
+    slowest = max(figures["pages_ms"].values())
+    return [
+        Target(f"slowest page of {figures['findings']:,} findings", 200, slowest, "ms", at_most=True),
+        Target("findings into the case store", 1000, figures["rate"], "findings/s"),
+        Target("cases of a storm of 50,000 findings", 20, figures["storm"]["cases"], "cases", at_most=True),
+    ]
+
+
 def models(figures: dict[str, Any]) -> str:
     """Rows a CPU second, one at a time and 512 together."""
     if "missing" in figures:

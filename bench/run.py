@@ -23,8 +23,8 @@ from bench.measure import ROOT, Counts, Row, machine, pin, run, say
 
 BUDGET = 300.0
 """Seconds after which no further repetition begins."""
-TRANSPORT, LIVE = 900.0, 600.0
-"""Seconds after which the transport, and live capture, are given up."""
+TRANSPORT, LIVE, CASES = 900.0, 600.0, 300.0
+"""Seconds after which the transport, live capture, and the case store, are given up."""
 IMPOSSIBLE = 3
 """Exit code of `bench.transport.figures` where no Kafka can be run, and of `bench.live` without root."""
 
@@ -64,15 +64,17 @@ def main(words: list[str] | None = None) -> int:
             result = _measure(Path(folder), options.capture, sizes, repeat)
             result["live"] = _apart("bench.live", LIVE, quick=options.quick)
             result["transport"] = _apart("bench.transport.figures", TRANSPORT, quick=options.quick)
+            result["cases"] = _apart("bench.cases", CASES, quick=options.quick)
         except (detection.Failed, OSError, ValueError) as error:
             sys.stderr.write(f"bench: {error}\n")
             return 2
     result = {"machine": facts | {"load_after": machine()["load"]}, "repeat": repeat, **result}
     targets = _targets(result["network"], result["detection"], result["live"], result["transport"])
-    targets += report.rules_targets(result["rules"])
+    targets += report.rules_targets(result["rules"]) + report.cases_targets(result["cases"])
     print(_as_json(result, targets) if options.json else _as_text(result, targets))
     exact = all(row.exact is not False for row in (*result["network"], *result["detection"]) if "nigrani" in row.name)
     exact = exact and all(one["exact"] for one in result["rules"]["sets"])
+    exact = exact and result["cases"].get("exact") is True
     return 0 if exact and not result["live"].get("failed") and report.transport_exact(result["transport"]) else 1
 
 
@@ -209,6 +211,8 @@ def _as_text(result: dict[str, Any], targets: list[report.Target]) -> str:
         result["live"].get("missing") or table.text(_live_rows(result["live"])),
         "",
         report.transport(result["transport"]),
+        "",
+        report.cases(result["cases"]),
         "",
         *[target.line() for target in targets],
     ])  # fmt: skip

@@ -107,6 +107,9 @@ def _create(path: Path, content: bytes, mode: int) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
+            if os.geteuid() == 0:  # by hand; the folder is the service's, and so is what lies in it
+                folder = path.parent.stat()
+                os.fchown(descriptor, folder.st_uid, folder.st_gid)
             file.write(content)
             file.flush()
             os.fsync(descriptor)

@@ -291,7 +291,7 @@ class Store:
         if until <= self._clock():
             raise ValueError("the time until which is over")
         if until > self._clock() + LONGEST_SUPPRESSION:
-            raise ValueError(f"a suppression ends, within {LONGEST_SUPPRESSION.days} days: what must stay is a rule's filter")
+            raise ValueError(f"a suppression ends within {LONGEST_SUPPRESSION.days} days: what must stay is a rule's filter")
         with self._database.write() as connection:
             if case and _case(connection, case) is None:
                 raise LookupError(f"there is no case {case}")

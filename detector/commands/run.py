@@ -6,10 +6,11 @@ Rule files that change, or SIGHUP, have the rules loaded anew; where they have f
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from detector.config import DetectorConfig
-from detector.setup import make_service
+from detector.setup import make_service, start_cases, start_page
 from nigrani.service import log
 from nigrani.service.config import load
 from nigrani.service.endpoint import Endpoint
@@ -30,10 +31,14 @@ def run(options: argparse.Namespace) -> int:
     log.start(verbose=options.verbose)
     config = load(DetectorConfig, options.config, options.set)
     service = make_service(config)
+    cases = start_cases(config, service)
+    page = start_page(config, service, cases)
     endpoint = Endpoint(service.metrics.registry, config.metrics)
     stop = Stop()
     hangup = Hangup()
     service.watch_rules()
+    if page is not None and page.url:
+        logging.getLogger(__name__).info("cases on %s", page.url)
     notify("READY=1")
     while not stop.asked:
         if hangup.taken():
@@ -42,5 +47,9 @@ def run(options: argparse.Namespace) -> int:
         notify("WATCHDOG=1")
     notify("STOPPING=1")
     service.close()
+    if page is not None:
+        page.close()
+    if cases is not None:
+        cases.close()
     endpoint.close()
     return 0

@@ -59,6 +59,7 @@ class FileOutbox:
         """See `Outbox`; durable once it returns."""
         self._write()
         os.fdatasync(self._fd)
+        self._follow()
 
     @property
     def pending(self) -> int:
@@ -88,6 +89,17 @@ class FileOutbox:
         except OSError as error:
             log.error("%d alerts are not in %s: %s", len(self._held), self._path, error)  # noqa: TRY400 - one line says it
         os.close(self._fd)
+
+    def _follow(self) -> None:
+        """Go on in a new file where this one was moved away, as logrotate does."""
+        try:
+            if self._path.stat().st_ino == os.fstat(self._fd).st_ino:
+                return
+        except FileNotFoundError:
+            pass
+        fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        os.close(self._fd)
+        self._fd, self._size = fd, os.fstat(fd).st_size
 
     def _write(self) -> None:
         while self._held:

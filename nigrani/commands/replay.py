@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
         return 1
     knowledge = load_knowledge(options.baseline, options.trust) if options.baseline else None
     printer = score.Printer(json=options.json)
-    engine = Engine(load_rules(options.rules), printer, knowledge, options.false_alarms_per_week)
+    devices = score.named(options.devices)
+    engine = Engine(load_rules(options.rules), printer, knowledge, options.false_alarms_per_week, devices=devices)
     if knowledge is None:
         sys.stderr.write("nigrani: no baseline: rules alone, and none of those that ask what is new\n")
     pipeline = make_pipeline(config, make_privacy(config, fingerprint(inputs.paths)), _Straight(engine))

@@ -16,8 +16,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detector.cases.case import ACTIVE, Filter
+from detector.commands.case import HEAD, row
 from detector.config import DetectorConfig
-from detector.setup import make_service
+from detector.setup import make_service, start_cases, start_page
 from nigrani.commands.labels import Labels
 from nigrani.service import log
 from nigrani.service.config import load
@@ -27,11 +29,18 @@ from nigrani.service.key import state_folder
 from nigrani.service.notify import notify
 from nigrani.service.progress import Progress
 from nigrani.service.stop import Stop
+from nigrani.service.table import lines
 from nigrani.stream.events import DATASETS
 
 if TYPE_CHECKING:
     from detector.alert import Alert
+    from detector.cases.intake import Intake
     from detector.service import Service
+
+
+SETTLE = 10.0
+"""Seconds that the summary waits for the last alerts to be in cases."""
+SHOWN = 20
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +75,11 @@ def run(options: argparse.Namespace) -> int:
         raise Problem(str(error)) from None
     bar = Progress("learn ")
     service = make_service(config, Told(bar, labels))
+    cases = start_cases(config, service)
+    page = start_page(config, service, cases)
     endpoint = Endpoint(service.metrics.registry, config.metrics)
     stop = Stop()
-    sys.stderr.write(f"nigrani: metrics on {endpoint.url}\n")
-    if not service.knows:
-        until = f"for {config.baseline.learn_minutes} minutes of events" if service.learning else "for good"
-        sys.stderr.write(f"nigrani: no baseline: rules alone {until}\n")
+    _greet(service, config, endpoint.url, page.url if page is not None else "")
     service.watch_rules()
     agent = _start_agent(options, path)
     notify("READY=1")
@@ -82,15 +90,27 @@ def run(options: argparse.Namespace) -> int:
             service.finish()
         bar.clear()
         _summary(service, time.monotonic() - began, labels)
+        _cases(cases if options.replay else None)
         while not (options.once or stop.asked):
             service.step(timeout=0.5)
     finally:
         if agent.poll() is None:
             agent.terminate()
             agent.wait()
-        service.close()
-        endpoint.close()
+        for one in (service, page, cases, endpoint):
+            if one is not None:
+                one.close()
     return 1 if failed else 0
+
+
+def _greet(service: Service, config: DetectorConfig, metrics: str, page: str) -> None:
+    """Say where to look, and what is not there yet."""
+    sys.stderr.write(f"nigrani: metrics on {metrics}\n")
+    if page:
+        sys.stderr.write(f"nigrani: cases on {page}\n")
+    if not service.knows:
+        until = f"for {config.baseline.learn_minutes} minutes of events" if service.learning else "for good"
+        sys.stderr.write(f"nigrani: no baseline: rules alone {until}\n")
 
 
 class Told:
@@ -136,6 +156,19 @@ def _serve(service: Service, agent: subprocess.Popen[bytes], bar: Progress, stop
             return bool(agent.returncode)
         notify("WATCHDOG=1")
     return False
+
+
+def _cases(intake: Intake | None) -> None:
+    """What the alerts were put together to."""
+    if intake is None:
+        return
+    if not intake.settle(SETTLE):
+        sys.stderr.write("nigrani: the case store is not filled yet: nigrani case list\n")
+        return
+    found = intake.store.cases(Filter(state=ACTIVE), limit=SHOWN)
+    sys.stdout.write(f"── {found.total} open cases; one as a story: nigrani case show NUMBER --store {intake.store.path}\n")
+    sys.stdout.writelines(f"── {line}\n" for line in lines(HEAD, map(row, found.items)))
+    sys.stdout.flush()
 
 
 def _summary(service: Service, seconds: float, labels: Labels | None) -> None:

@@ -77,6 +77,16 @@ def result() -> dict[str, Any]:
         "spool": {"published_per_cpu_s": 1_400_000, "read_per_cpu_s": 1_300_000},
         "live": {"missing": "bench.live: live capture is measured in network namespaces: run it as root", "failed": False},
         "transport": {"missing": "no Kafka can be run here: there is no java here", "failed": False},
+        "cases": {
+            "findings": 100_000,
+            "rate": 4500,
+            "bytes_each": 2245,
+            "open_and_check_s": 0.3,
+            "pages_ms": {"findings: first page": 3.2, "findings: state": 240.0},
+            "steady": {"offered": 10_000, "taken": 10_000, "latest_s": 0.05, "slowest_page_ms": 70.0},
+            "storm": {"findings": 50_000, "cases": 7, "open": 1, "rate": 10_000},
+            "exact": True,
+        },
     }
 
 
@@ -203,3 +213,11 @@ def test_rules_stand_beside_the_plain_interpreter_and_the_engine() -> None:
 def test_what_nigrani_holds_itself_to_on_rules() -> None:
     verdicts = [target.met for target in report.rules_targets(result()["rules"])]
     assert verdicts == [True, False, True, True]
+
+
+def test_the_slowest_page_is_held_against_its_target() -> None:
+    figures = result()["cases"]
+    assert [target.met for target in report.cases_targets(figures)] == [False, True, True]
+    assert "a storm of 50,000 findings: 7 cases, 1 of them open" in report.cases(figures)
+    assert report.cases({"missing": "no room"}) == "cases: no room"
+    assert report.cases_targets({"missing": "no room"}) == []

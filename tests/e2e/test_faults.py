@@ -24,7 +24,8 @@ def nigrani(*words: object, state: Path) -> tuple[int, str, str]:
 
 
 def up(*words: object, state: Path) -> tuple[int, str, str]:
-    return nigrani("up", "--once", "--state", state, "--set", "metrics.listen=127.0.0.1:0", *words, state=state)
+    ports = [word for name in ("metrics", "page") for word in ("--set", f"{name}.listen=127.0.0.1:0")]
+    return nigrani("up", "--once", "--state", state, *ports, *words, state=state)
 
 
 def test_port_in_use(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -12,6 +13,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from agent.privacy import Tokens
+from detector.cases.store import Store
+from detector.setup import load_knowledge
+from nigrani.service.key import site_key
 
 ROOT = Path(__file__).parents[2]
 MORNING = ROOT / "tests" / "data" / "morning"
@@ -32,7 +38,8 @@ def morning(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Comple
     state = tmp_path_factory.mktemp("state")
     result = nigrani(
         "up", "--once", "--state", state, "--agent-config", MORNING / "agent.yaml", "--config", MORNING / "detector.yaml",
-        "--set", "metrics.listen=127.0.0.1:0", "--labels", MORNING / "labels.yaml",
+        "--set", "metrics.listen=127.0.0.1:0", "--set", "page.listen=127.0.0.1:0",
+        "--labels", MORNING / "labels.yaml",
         "--replay", MORNING / "capture.pcap", MORNING / "ai-gateway.log", state=state,
     )  # fmt: skip
     return result, state
@@ -78,6 +85,48 @@ def test_alerts_have_reasons_runbooks_and_ids_of_their_own(findings: list[dict[s
         assert finding["remediation"]["references"], finding["message"]
 
 
+CLASSES = {
+    "dns": "network", "pacs": "pacs", "archive": "pacs", "fileserver": "file-server", "ct1": "modality", "mr1": "modality",
+    "us1": "modality", "ws1": "workstation", "ws2": "workstation", "ws3": "workstation", "his": "his", "lis": "lab",
+    "fhir": "fhir-server", "portal": "server", "triage": "ai-server", "broker": "server", "telemetry": "bedside",
+    "televisit": "telemedicine", "phone": "telemedicine", "admin": "desktop",
+}  # fmt: skip
+"""Host → what the traffic tells of it; the router, the laptop of the attacks and the internet's hosts are unknown."""
+NAMED = {"ai": "ai-server"}
+"""What the traffic would call a server, and the site's configuration names."""
+
+
+def tokens(state: Path) -> dict[str, str]:
+    """Name of a host → its token."""
+    keyed = Tokens(site_key(state / "site.key").value)
+    return {host["name"]: keyed.of("ip", ipaddress.ip_address(host["address"]).packed) for host in LABELS["hosts"]}
+
+
+def test_every_device_is_taken_for_what_it_is(
+    morning: tuple[subprocess.CompletedProcess[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGRANI_STATE", str(morning[1]))
+    classes = load_knowledge(morning[1] / "baseline.npz").classes
+    found = {name: classes.of(token) for name, token in tokens(morning[1]).items()}
+    expected = dict.fromkeys(found, "unknown") | CLASSES | {"ai": "server"}
+    assert found == expected
+
+
+def test_alerts_say_of_what_class_their_device_is(
+    morning: tuple[subprocess.CompletedProcess[str], Path], findings: list[dict[str, object]]
+) -> None:
+    names = {token: name for name, token in tokens(morning[1]).items()}
+    told = {}
+    for finding in findings:
+        [resource] = finding["resources"]
+        told[names[resource["uid"]]] = name = finding["unmapped"]["device_class"]
+        assert resource["labels"] == [f"class:{name}"]
+    wanted = dict.fromkeys(told, "unknown") | CLASSES | NAMED
+    assert told == {name: wanted[name] for name in told}
+    assert {"ai", "ws1", "rogue"} <= told.keys()
+    assert re.search(r"device  ip:\w+ \(ai, ai-server\)", morning[0].stdout)
+
+
 def test_nothing_raw_reaches_the_bus_or_the_alerts(morning: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, state = morning
     kept = b"".join(path.read_bytes() for path in (state / "bus").rglob("*") if path.is_file())
@@ -119,7 +168,7 @@ def test_metrics_are_served(tmp_path: Path) -> None:
     """Started as `make run` does, it stays up, serves the counts, and leaves on SIGTERM."""
     command = [
         sys.executable, "-m", "nigrani.cli", "up", "--state", tmp_path, "--agent-config", MORNING / "agent.yaml",
-        "--config", MORNING / "detector.yaml", "--set", "metrics.listen=127.0.0.1:0",
+        "--config", MORNING / "detector.yaml", "--set", "metrics.listen=127.0.0.1:0", "--set", "page.listen=127.0.0.1:0",
         "--replay", MORNING / "capture.pcap", MORNING / "ai-gateway.log",
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -138,3 +187,25 @@ def test_metrics_are_served(tmp_path: Path) -> None:
     assert "nigrani_baseline_learning 0.0" in text
     for host in LABELS["hosts"]:
         assert host["address"] not in text
+
+
+def test_the_attacks_are_a_handful_of_cases(morning: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    """What one attacker did is one case, and what two did is two."""
+    _, state = morning
+    store = Store(state / "cases.db")
+    cases, findings = store.cases().items, store.findings().items
+    kinds = {kind: case.number for case in cases for kind in case.kinds}
+    assert len(findings) == len((state / "alerts.ndjson").read_text().splitlines())
+    assert 5 <= len(cases) <= 9
+    rogue = {
+        kinds[kind] for kind in ("port_scan", "association_reject_burst", "rogue_ae_title", "flood", "merges_and_deletions")
+    }
+    workstation = {kinds[kind] for kind in ("cfind_enumeration", "bulk_move_new_destination", "cleartext_leaving_site")}
+    assert (len(rogue), len(workstation)) == (1, 1)
+    alone = [kinds["tunnel"], kinds["rename_write_burst"], kinds["query_burst"]]
+    assert len({*rogue, *workstation, *alone}) == 5
+    tunnel = store.case(kinds["tunnel"])
+    assert tunnel is not None
+    assert tunnel.devices == 2, "whoever asks and the resolver that asks on"
+    store.close_store()
+    assert f"{len(cases)} open cases" in morning[0].stdout

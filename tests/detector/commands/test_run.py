@@ -38,7 +38,7 @@ class Running:
         self._notify.bind(str(self.notices))
         self._notify.settimeout(30)
         words = [sys.executable, "-m", "nigrani.cli", "detector", "run", "--set", f"metrics.listen=127.0.0.1:{self.port}"]
-        words += options
+        words += ["--set", "page.listen=127.0.0.1:0", *options]
         environment = {**os.environ, "NOTIFY_SOCKET": str(self.notices)}
         self.process = subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
 
@@ -107,7 +107,7 @@ def test_a_bad_configuration_is_exit_code_78(nigrani: Run, tmp_path: Path) -> No
 def test_a_port_that_is_taken_is_told(nigrani: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = nigrani("detector", "run", "--set", f"metrics.listen={listen}")
+        done = nigrani("detector", "run", "--set", f"metrics.listen={listen}", "--set", "page.listen=127.0.0.1:0")
     assert done.returncode == 1
     [line] = done.stderr.decode().splitlines()
     assert line.startswith(f"nigrani: cannot serve metrics on {listen}: ")

@@ -69,6 +69,18 @@ def test_text_is_for_people(nigrani: Run, events: Path, baseline: Path) -> None:
     assert "{" not in text
 
 
+def test_the_site_names_classes(nigrani: Run, events: Path, tmp_path: Path) -> None:
+    config = tmp_path / "detector.yaml"
+    config.write_text("devices: {tokens: {'ip:ws2': modality}}\n")
+    done = nigrani("detector", "score", events, "--devices", config, "--json")
+    [finding] = map(json.loads, done.stdout.splitlines())
+    assert finding["unmapped"]["device_class"] == "modality"
+    config.write_text("devices: {tokens: {'ip:ws2': scanner}}\n")
+    refused = nigrani("detector", "score", events, "--devices", config)
+    assert refused.returncode == 78
+    assert b"there is no class `scanner`" in refused.stderr
+
+
 def test_no_alert_is_exit_code_0_and_silence(nigrani: Run, make: Maker) -> None:
     done = nigrani("detector", "score", "-", "--json", given=encode_lines(make.morning(5)))
     assert (done.returncode, done.stdout) == (0, b"")

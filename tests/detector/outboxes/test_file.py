@@ -45,6 +45,19 @@ def test_a_restart_reads_what_was_told_since(path: Path) -> None:
     again.close()
 
 
+def test_a_file_that_was_moved_away_is_followed_by_a_new_one(path: Path) -> None:
+    outbox = FileOutbox(path)
+    outbox.put(0, "a", finding("a"))
+    path.rename(path.with_name("alerts.ndjson.1"))
+    outbox.put(0, "b", finding("b"))
+    outbox.flush()
+    outbox.put(0, "c", finding("c"))
+    outbox.close()
+    assert uids(path.with_name("alerts.ndjson.1")) == ["a", "b"]
+    assert uids(path) == ["c"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_torn_line_is_ended_and_passed_over(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(finding("a") + b"\n" + finding("b")[:10])
