@@ -48,13 +48,14 @@ class Intake:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._lock = -1
-        self._ill = ""
+        self.trouble = ""
+        """Why findings wait in the log; empty where they do not."""
         self._retired = 0.0
 
     @property
     def up(self) -> bool:
         """Whether the store takes what comes."""
-        return self._lock >= 0 and not self._ill
+        return self._lock >= 0 and not self.trouble
 
     def start(self) -> None:
         """Begin, and go on until `close`."""
@@ -171,22 +172,22 @@ class Intake:
         self.failures += of_store
         self.log_failures += not of_store
         told = str(error)
-        if told != self._ill:
+        if told != self.trouble:
             log.error(
                 "findings wait in the alerts log: %s",
                 told,
                 exc_info=not isinstance(error, Problem | sqlite3.Error | OSError),
             )
-        self._ill = told
+        self.trouble = told
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             self._let_go()  # damaged: what is wrong is told when it is opened
         elif not of_store:
             self._leave_log()
 
     def _well(self) -> None:
-        if self._ill:
+        if self.trouble:
             log.warning("findings go into the case store again")
-            self._ill = ""
+            self.trouble = ""
 
 
 def _is_of_store(error: Exception) -> bool:

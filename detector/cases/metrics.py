@@ -5,6 +5,7 @@ Paging stands on `nigrani_cases_open`, a gauge: it stays above 0 until a person 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
@@ -47,12 +48,18 @@ class CaseMetrics(Collector):
         """kinds: of alerts as they are now, each with its severity."""
         self._intake = intake
         self._kinds = kinds
-        self._last = NONE
-        """While the store cannot be read, counters stay where they were."""
+        self._last = NONE if intake is None else None
+        """While the store cannot be read, counters stay where they were; before it was, they are not there: from 0 they
+        would seem to have grown at once by all that the store has counted."""
 
     def collect(self) -> Iterator[Metric]:
         """All of them, of one moment."""
         counts = self._counts()
+        if counts is not None:
+            yield from self._stored(counts)
+        yield from self._state()
+
+    def _stored(self, counts: Counts) -> Iterator[Metric]:
         yield self._open(counts)
         yield _counter("nigrani_cases_opened", "Cases opened.", "severity", counts.opened, SEVERITIES)
         closed = {verdict or NOBODY: count for verdict, count in counts.closed.items()}
@@ -70,23 +77,21 @@ class CaseMetrics(Collector):
         )
         yield from self._waiting(counts)
         yield self._risk(counts)
-        yield from self._state()
 
-    def _counts(self) -> Counts:
-        store = self._intake.store if self._intake else None
-        if store is not None:
-            try:
-                self._last = store.counts()
-            except (sqlite3.Error, Problem):
-                return self._last
+    def _counts(self) -> Counts | None:
+        """What the store has counted; where it is in trouble it is not asked, for it would be looked through once more."""
+        if self._intake is not None and not self._intake.trouble:
+            with contextlib.suppress(sqlite3.Error, Problem):
+                self._last = self._intake.store.counts()
         return self._last
 
     def _open(self, counts: Counts) -> Metric:
         family = GaugeMetricFamily(
             "nigrani_cases_open", "Cases that are not closed, by severity and lead kind.", labels=("severity", "kind")
         )
-        known = {kind for kind, _ in self._kinds()}
-        series = dict.fromkeys(((severity, kind) for kind, severity in self._kinds()), 0)
+        kinds = self._kinds()
+        known = {kind for kind, _ in kinds}
+        series = dict.fromkeys(((severity, kind) for kind, severity in kinds), 0)
         series |= dict.fromkeys(((severity, kind) for severity in SEVERITIES for kind in ("pipeline", "other")), 0)
         for (severity, kind), count in counts.open.items():
             key = severity, kind if kind in known or kind == "pipeline" else "other"

@@ -21,6 +21,9 @@ REBUILT = 200_000
 GRAVE = SEVERITIES.index("high") + 1
 """From this severity on a report may be due."""
 HOUR = 3_600_000
+AHEAD = 24 * HOUR
+"""Milliseconds. What a finding tells of that is further ahead than this is of a wrong clock, and taken for now: else its
+device's next findings would be far from it, each in a case of its own, and it the newest for years."""
 MAX_TOLD = 20
 """Kinds of one case whose coming is told in its history."""
 
@@ -79,11 +82,15 @@ class _Case(Struct):
     kind: str
     kinds: Counter[str] = field(default_factory=Counter)
     devices: Counter[str] = field(default_factory=Counter)
+    changed_kinds: set[str] = field(default_factory=set)
+    changed_devices: set[str] = field(default_factory=set)
 
     def take(self, gone: _Case) -> None:
         """Be what both are."""
         self.kinds += gone.kinds
         self.devices += gone.devices
+        self.changed_kinds.update(gone.kinds)
+        self.changed_devices.update(gone.devices)
         self.findings += gone.findings
         self.first, self.last = min(self.first, gone.first), max(self.last, gone.last)
         self.detected, self.risk = min(self.detected, gone.detected), max(self.risk, gone.risk)
@@ -91,7 +98,7 @@ class _Case(Struct):
             self.severity, self.title, self.kind = gone.severity, gone.title, gone.kind
 
 
-_COLUMNS = _Case.__struct_fields__[:-2]
+_COLUMNS = _Case.__struct_fields__[:-4]
 
 
 class Batch:
@@ -123,7 +130,9 @@ class Batch:
                 fault = fault or str(error)
                 self._counts["refused"] += 1
                 continue
-            if (found.detected or self._now) < self._aged or self._has(found.uid):
+            if found.when > self._now + AHEAD:
+                found = found._replace(when=self._now, first=min(found.first, self._now))
+            if max(found.detected or self._now, found.when) < self._aged or self._has(found.uid):
                 self._counts["repeated"] += 1
                 continue
             self._place(found, line)
@@ -219,11 +228,13 @@ class Batch:
             self._note(case.number, "joined", f"{found.title}{why}", data)
         case.findings += 1
         case.kinds[found.kind] += 1
+        case.changed_kinds.add(found.kind)
         case.first, case.last = min(case.first, found.first), max(case.last, found.when)
         case.risk = max(case.risk, found.risk)
         if found.severity > case.severity:
             self._escalate(case, found, data)
         case.devices[found.device] += 1
+        case.changed_devices.add(found.device)
         if case.devices[found.device] == 1:
             self._device(case, found, data)
         if choice.outbreak and not case.outbreak:
@@ -306,11 +317,11 @@ class Batch:
         )  # fmt: skip
         self._connection.executemany(
             "INSERT INTO case_kind VALUES (?, ?, ?) ON CONFLICT (number, kind) DO UPDATE SET findings = excluded.findings",
-            [(case.number, kind, count) for kind, count in case.kinds.items()],
+            [(case.number, kind, case.kinds[kind]) for kind in case.changed_kinds],
         )
         self._connection.executemany(
             "UPDATE case_device SET findings = ? WHERE number = ? AND device = ?",
-            [(count, case.number, device) for device, count in case.devices.items()],
+            [(case.devices[device], case.number, device) for device in case.changed_devices],
         )
 
     def _note(self, number: int, action: str, text: str, data: object) -> None:

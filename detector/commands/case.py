@@ -86,8 +86,9 @@ def moment(text: str) -> datetime:
 
 def configured(options: argparse.Namespace) -> DetectorConfig:
     """The detector's configuration; where nothing is named, the packaged service's, and its state, for who may write it."""
-    elsewhere = "NIGRANI_STATE" in os.environ or getattr(options, "store", None) or options.config not in {None, CONFIG}
-    if not elsewhere and os.access(CONFIG, os.R_OK) and os.access(STATE, os.W_OK):
+    state = os.environ.get("NIGRANI_STATE") or str(STATE)
+    here = state == str(STATE) and not getattr(options, "store", None) and options.config in {None, CONFIG}
+    if here and os.access(CONFIG, os.R_OK) and os.access(STATE, os.W_OK):
         options.config = CONFIG
         os.environ["NIGRANI_STATE"] = str(STATE)
         if os.access(GIVEN, os.R_OK | os.X_OK):

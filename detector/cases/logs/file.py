@@ -19,6 +19,8 @@ CHUNK = 4 << 20
 """Bytes read at once; more than the longest line."""
 MARK = 64
 """Bytes before the place that tell whether the file is still the same one."""
+PACKED = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz4"})
+"""How the names of files end that are not read."""
 GRACE = 30.0
 """Seconds for which a file that was moved away is watched for more: its writer may have it open yet."""
 
@@ -48,7 +50,7 @@ class FileLog:
         self._offset = 0
         self._mark = ""
         self._still = 0.0
-        """Since when a file that was moved away has not grown; 0 while it is the one of the path."""
+        """Since when a file that was moved away has not grown; 0 while it is the one of the path, or grows."""
         self._resume(place)
 
     def read(self) -> Piece | None:
@@ -83,6 +85,11 @@ class FileLog:
             os.close(self._fd)
             self._fd = -1
 
+    def _rotated(self) -> list[Path]:
+        """The log's earlier files, as far as they are not packed."""
+        found = sorted(self._path.parent.glob(f"{self._path.name}?*"))
+        return [path for path in found if path.suffix not in PACKED]
+
     def _resume(self, place: str | None) -> None:
         try:
             at = _decoder.decode(place) if place else None
@@ -90,7 +97,7 @@ class FileLog:
             at = None
         if at is None:
             return
-        for path in (self._path, *sorted(self._path.parent.glob(f"{self._path.name}?*"))):
+        for path in (self._path, *self._rotated()):
             with contextlib.suppress(OSError):
                 if path.stat().st_ino == at.inode and self._open(path):
                     self._offset, self._mark = at.offset, at.mark
@@ -98,6 +105,7 @@ class FileLog:
                         return
                     self.close()
                     self._offset, self._mark = 0, ""
+        log.warning("%s: the file that was read last is gone; what came after it was read is not in the cases", self._path)
 
     def _open(self, path: Path | None = None) -> bool:
         try:
@@ -119,6 +127,7 @@ class FileLog:
         self._mark = _digest(os.pread(self._fd, size, offset - size)) if offset else ""
 
     def _piece(self, text: bytes) -> Piece:
+        self._still = 0.0
         lines = text.split(b"\n", MOST)
         rest = lines.pop() if len(lines) > MOST else b""
         self._go(self._offset + len(text) - len(rest))
@@ -146,9 +155,16 @@ class FileLog:
         return now - self._still >= self._grace * (1 + torn)
 
     def _leave(self, torn: bytes) -> Piece:
-        """Go on with the file that has the path now."""
+        """Go on with the file that came next: an earlier one that nobody has read, or the one that has the path now."""
+        left = os.fstat(self._fd)
         self.close()
-        self._open()
+        later = []
+        for path in self._rotated():
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                if status.st_mtime_ns > left.st_mtime_ns and status.st_ino != left.st_ino:
+                    later.append((status.st_mtime_ns, path))
+        self._open(min(later)[1] if later else None)
         return self._told([torn] if torn.strip() else [])
 
     def _told(self, findings: list[bytes]) -> Piece:

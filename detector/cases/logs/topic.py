@@ -51,7 +51,7 @@ class TopicAlerts:
 
     def behind(self) -> int:
         """See `AlertsLog`; an upper bound, for compaction leaves gaps. As it was when the partitions were read last."""
-        return sum(max(end - self._next.get(partition, 0), 0) for partition, end in self._ends.items())
+        return sum(max(end - self._next.get(partition, 0), 0) for partition, end in self._ends.copy().items())
 
     def close(self) -> None:
         """See `AlertsLog`."""

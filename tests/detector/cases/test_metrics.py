@@ -86,3 +86,13 @@ def test_without_the_store_counters_stay_where_they_were(tmp_path: Path) -> None
     ]
     assert (before, after[0].value) == (after, 1)
     made.close()
+
+
+def test_a_store_in_trouble_is_not_asked_and_counters_do_not_start_from_nothing(intake: Intake) -> None:
+    intake.trouble = "case store is damaged"
+    found = values(intake)
+    assert not intake.store.path.exists(), "a scrape opens and checks it again"
+    assert found["nigrani_case_store_up"] == 0
+    assert "nigrani_findings_taken_total" not in found
+    intake.trouble = ""
+    assert values(intake)["nigrani_findings_taken_total"] == 0

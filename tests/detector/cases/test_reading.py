@@ -40,6 +40,6 @@ def test_a_word_that_is_unknown_is_told(store: Store, asked: Filter) -> None:
 
 def test_cases_near_in_time_of_one_kind_are_related(store: Store) -> None:
     day = 24 * 60
-    store.add([finding("scan", "ip:a"), finding("scan", "ip:b", minutes=600), finding("scan", "ip:c", minutes=9 * day)])
+    store.add([finding("scan", "ip:a"), finding("scan", "ip:b", minutes=600), finding("scan", "ip:c", minutes=-9 * day)])
     assert [case.number for case in store.related(1)] == [2]
     assert store.related(3) == []

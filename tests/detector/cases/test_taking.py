@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from bench.cases import storm
 from detector.cases.case import ACTIVE, Filter
 from detector.cases.store import Store
 from detector.cases.taking import MAX_TOLD
-from tests.detector.cases.made import finding
+from tests.detector.cases.made import Clock, finding
 
 
 def test_cases_that_nobody_has_taken_are_merged_into_an_outbreak(store: Store) -> None:
@@ -49,3 +51,28 @@ def test_a_case_of_many_kinds_tells_of_the_first_alone(store: Store) -> None:
     assert case is not None
     assert (case.findings, len(case.kinds)) == (50, 20)
     assert len(store.history(1)) == MAX_TOLD
+
+
+def test_one_more_of_a_large_case_writes_little(store: Store) -> None:
+    alerts = list(storm(2000, devices=300))
+    store.add(alerts)
+    writer = store._database._writer
+    before = writer.total_changes
+    store.add([finding("sweep", "ip:new", minutes=1)])
+    assert writer.total_changes - before < 20
+
+
+def test_a_clock_that_is_years_ahead_scatters_nothing(store: Store, clock: Clock) -> None:
+    years = 10 * 365 * 24 * 60
+    for number in range(5):
+        store.add([finding("sweep", "ip:a", minutes=number), finding("login", "ip:a", minutes=years + number)])
+    (case,) = store.cases().items
+    assert (case.findings, case.last <= clock() + timedelta(days=1)) == (10, True)
+    assert store.add([finding("copy", "ip:a", minutes=9)]) == 1
+    assert store.cases().total == 1
+
+
+def test_what_a_clock_of_long_ago_logged_is_taken(store: Store) -> None:
+    """The detector's was wrong when it told it; the event's own time is of today."""
+    assert store.add([finding("sweep", "ip:a", logged=datetime(2001, 1, 1, tzinfo=UTC))]) == 1
+    assert store.add([finding("login", "ip:a", minutes=-400 * 24 * 60, logged=datetime(2001, 1, 1, tzinfo=UTC))]) == 0

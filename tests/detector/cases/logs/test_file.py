@@ -128,6 +128,57 @@ def test_a_rotation_while_nobody_read_loses_nothing(path: Path) -> None:
     again.close()
 
 
+def test_rotations_while_the_store_was_down_lose_nothing(path: Path) -> None:
+    append(path, "a\n")
+    log = FileLog(path, None, grace=0.0)
+    first = log.read()
+    assert first is not None
+    for number, text in enumerate("bcd", 1):
+        append(path, f"{text}\n")
+        os.utime(path, (number, number))
+        path.rename(path.with_name(f"alerts.ndjson-{number}"))
+    path.with_name("alerts.ndjson-0.gz").write_bytes(b"packed\n")
+    append(path, "e\n")
+    assert everything(log) == [b"b", b"c", b"d", b"e"]
+    log.close()
+    again = FileLog(path, first.place, grace=0.0)
+    assert everything(again) == [b"b", b"c", b"d", b"e"]
+    again.close()
+
+
+def test_a_place_in_a_file_that_is_gone_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    append(path, "a\n")
+    log = FileLog(path, None)
+    piece = log.read()
+    assert piece is not None
+    path.rename(path.with_name("alerts.ndjson.1.gz"))
+    append(path, "b\n")
+    again = FileLog(path, piece.place)
+    log.close()
+    assert everything(again) == [b"b"]
+    assert "is gone" in caplog.text
+    again.close()
+
+
+def test_a_file_that_was_moved_away_and_grows_is_not_left(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    append(path, "a\n")
+    log = FileLog(path, None, grace=30.0)
+    found = everything(log)
+    path.rename(path.with_name("alerts.ndjson.1"))
+    append(path, "z\n")
+    for text in "bcd":
+        found += everything(log)
+        now += 20.0
+        append(path.with_name("alerts.ndjson.1"), f"{text}\n")
+    found += everything(log)
+    assert found == [b"a", b"b", b"c", b"d"]
+    now += 31.0
+    assert everything(log) == [b"z"]
+    log.close()
+
+
 def test_a_restored_file_is_read_anew(path: Path) -> None:
     append(path, "a\nb\n")
     log = FileLog(path, None)
