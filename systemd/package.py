@@ -76,18 +76,24 @@ def version(wheel: Path) -> str:
     return wheel.name.split("-")[1]
 
 
-def deb(role: Role, tree: Path, work: Path, number: str) -> Path:
-    """The .deb of a tree."""
-    control = tree / "DEBIAN"
-    control.mkdir()
-    architecture = run("dpkg", "--print-architecture").strip()
-    words = {
+def said(role: Role) -> dict[str, object]:
+    """What both kinds of package say of a role."""
+    return {
         "role": role.name,
         "other": next(name for name in ROLES if name != role.name),
         "units": " ".join(role.units),
         "priority": role.priority,
         "check": role.check,
         "summary": role.summary,
+    }
+
+
+def deb(role: Role, tree: Path, work: Path, number: str) -> Path:
+    """The .deb of a tree."""
+    control = tree / "DEBIAN"
+    control.mkdir()
+    architecture = run("dpkg", "--print-architecture").strip()
+    words = said(role) | {
         "version": f"{number}-1",
         "architecture": architecture,
         "depends": ", ".join([(tree / role.home / "bin/python3").readlink().name, "systemd", *shared_libraries(tree)]),
@@ -119,13 +125,7 @@ def rpm(role: Role, tree: Path, work: Path, number: str) -> Path:
     """The .rpm of a tree."""
     top = work / "rpmbuild"
     spec = work / f"nigrani-{role.name}.spec"
-    words = {
-        "role": role.name,
-        "other": next(name for name in ROLES if name != role.name),
-        "units": " ".join(role.units),
-        "priority": role.priority,
-        "check": role.check,
-        "summary": role.summary,
+    words = said(role) | {
         "version": number,
         "python": (tree / role.home / "bin/python3").readlink(),
         "files": "\n".join(rpm_files(tree)),
@@ -145,7 +145,7 @@ def rpm_files(tree: Path) -> Iterator[str]:
             yield f'{"%dir %attr(0750" if folder else "%config(noreplace) %attr(0640"}, root, nigrani) "{place}"'
         elif not folder:
             yield f'"{place}"'
-        elif place.startswith("/usr/lib/nigrani") or "/doc/nigrani-" in place:
+        elif place.startswith(("/usr/lib/nigrani", "/usr/share/nigrani")) or "/doc/nigrani-" in place:
             yield f'%dir "{place}"'
 
 

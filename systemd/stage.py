@@ -17,7 +17,10 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("agent", "detector", "nigrani", "rules", "config", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+SOURCES = (
+    *("agent", "detector", "nigrani", "rules", "config", "docs/runbooks"),
+    *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
+)
 MODULES = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 BACK_OFF = 254
 """The first systemd that knows RestartSteps=."""
@@ -38,6 +41,8 @@ class Role:
     """Whose `nigrani` is /usr/bin/nigrani where both are installed: the higher."""
     without: tuple[str, ...] = ()
     """What of the modules is left out."""
+    shares: tuple[str, ...] = ()
+    """What of `config` is for other programs, or for people."""
 
     @property
     def home(self) -> Path:
@@ -47,11 +52,10 @@ class Role:
 
 BACKENDS = ("zstandard/_cffi*", "zstandard/backend_cffi.py", "numba/np/ufunc/omppool*", "numba/np/ufunc/tbbpool*")
 """For other Pythons than this one, and other ways to use many cores than numba's own."""
-DRAWING = (
-    *("matplotlib*", "mpl_toolkits", "pylab.py", "contourpy*", "cycler*", "fontTools", "fonttools*", "kiwisolver*"),
-    *("PIL", "pillow*"),
-)
+DRAWING = ("matplotlib*", "mpl_toolkits", "pylab.py", "contourpy*", "cycler*", "kiwisolver*")
 """What PyOD wants for its examples' pictures, and loads for nothing else."""
+MONITORING = ("alertmanager", "grafana", "prometheus", "schema")
+"""What of `config` is no program's of ours."""
 
 ROLES = {
     role.name: role
@@ -63,16 +67,18 @@ ROLES = {
             units=("nigrani-agent.service", "nigrani-forward.service"),
             check="agent check --offline --quiet --config",
             priority=10,
-            without=(*BACKENDS, "detector", "nigrani/data/rules"),
+            without=(*BACKENDS, "detector", "nigrani/data"),
+            shares=("nginx-ai-gateway.conf",),
         ),
         Role(
             "detector",
-            "judges hospital networks' events: models, rules and alerts",
+            "judges hospital networks' events: models, rules, alerts and cases",
             extra="[detector,map]",
             units=("nigrani-detector.service",),
             check="rules check --config",
             priority=20,
-            without=(*BACKENDS, *DRAWING),
+            without=(*BACKENDS, *DRAWING, *(f"nigrani/data/config/{name}" for name in ("*.*", *MONITORING))),
+            shares=MONITORING,
         ),
     )
 }
@@ -224,7 +230,20 @@ def files(tree: Path, role: Role) -> None:
     for place, source in places.items():
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, tree / place)
+    share(tree, role)
     (tree / f"usr/share/doc/{package}/libraries").write_text("".join(libraries(tree / role.home / MODULES)))
+
+
+def share(tree: Path, role: Role) -> None:
+    """What is made for other programs and for people, where they look for it; nothing of it is in force by itself."""
+    target = tree / "usr/share/nigrani"
+    target.mkdir(parents=True)
+    for name in role.shares:
+        source = ROOT / "config" / name
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target / name)
+    runbooks = role.home / MODULES / "nigrani/data/docs/runbooks"
+    if (tree / runbooks).is_dir():
+        (target / runbooks.name).symlink_to(Path("../..", runbooks.relative_to("usr")))
 
 
 def systemd_version() -> int:

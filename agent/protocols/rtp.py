@@ -31,8 +31,9 @@ class Rtp(Parser):
     first_bytes = bytes([0, 1, _HANDSHAKE, *range(0x80, 0xC0)])
 
     def __init__(self) -> None:
-        super().__init__()
-        self._last = [(0, 0), (0, 0)]
+        self._begin()
+        self._last = [0, 0]
+        """Of each direction the source and the sequence number."""
         self._runs = [0, 0]
         self._shown = 0
         self._confirmed = False
@@ -48,18 +49,17 @@ class Rtp(Parser):
         ports = source_port >= FIRST_PORT and destination_port >= FIRST_PORT
         return ports and (_is_media(payload) or _negotiates(payload))
 
-    def data(self, direction: int, payload: bytes, length: int, when: int) -> int:
+    def data(self, direction: int, payload: bytes, length: int, when: int) -> int:  # noqa: ARG002 - as captured it suffices
         """Take a datagram."""
-        del length
         self._shown += 1
         if _is_media(payload):
-            source = int.from_bytes(payload[8:12], "big")
-            number = int.from_bytes(payload[2:4], "big")
-            before, last = self._last[direction]
-            follows = before == source and 0 < (number - last) & 0xFFFF <= MOST_LOST
-            self._runs[direction] = self._runs[direction] + 1 if follows else 1
-            self._last[direction] = source, number
-            if self._runs[direction] >= IN_SEQUENCE:
+            last = self._last[direction]
+            this = _number(payload, 8, 12) << 16 | _number(payload, 2, 4)
+            follows = this >> 16 == last >> 16 and 0 < (this - last) & 0xFFFF <= MOST_LOST
+            runs = self._runs[direction] + 1 if follows else 1
+            self._last[direction] = this
+            self._runs[direction] = runs
+            if runs >= IN_SEQUENCE:
                 self._confirmed = True
                 self.note("network.session", when, {"protocol": "rtp", "action": "media"})
                 return DONE
@@ -73,10 +73,18 @@ def _is_media(payload: bytes) -> bool:
     if len(payload) < HEADER or payload[0] >> 6 != 2:
         return False
     kind = payload[1] & 0x7F
-    return (kind <= 34 or kind >= 96) and payload[8:12] != b"\0\0\0\0"
+    return (kind <= 34 or kind >= 96) and _number(payload, 8, 12) != 0
 
 
 def _negotiates(payload: bytes) -> bool:
     if payload[0] < 2:
         return payload[4:8] == _COOKIE
     return payload[0] == _HANDSHAKE and payload[1:3] in _DTLS
+
+
+def _number(payload: bytes, begin: int, end: int) -> int:
+    """Those bytes as a number."""
+    number = 0
+    for position in range(begin, end):
+        number = number << 8 | payload[position]
+    return number

@@ -120,13 +120,14 @@ def store(options: argparse.Namespace) -> Iterator[Store]:
 
 
 def who() -> str:
-    """Whose doing it is, for the history: behind sudo, who called it."""
+    """Whose doing it is, for the history: of root behind sudo, who called it; anybody else might say so of anybody."""
     uid = os.getuid()
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = str(uid)
-    return f"terminal:{os.environ.get('SUDO_USER') or name}"
+    caller = os.environ.get("SUDO_USER") if uid == 0 else None
+    return f"terminal:{caller or name}"
 
 
 def row(case: Case) -> tuple[str | int | None, ...]:

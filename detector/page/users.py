@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
@@ -26,6 +27,8 @@ N, R, P = 1 << 15, 8, 1
 MAX_N = 1 << 17
 _MEMORY = 256 * 1024 * 1024
 REMEDY = "write it with nigrani case user NAME --role ROLE"
+
+log = logging.getLogger(__name__)
 
 
 class User(NamedTuple):
@@ -48,6 +51,7 @@ class Users:
         self._path = path
         self._stamp = self._look()
         self._users = read(path)
+        self._trouble = ""
         self._lock = threading.Lock()
         if not self._users:
             raise BadConfig([Fault(str(path), 0, "nobody may log in", REMEDY)])
@@ -60,8 +64,12 @@ class Users:
                 if stamp != self._stamp:
                     self._users = read(self._path)
                     self._stamp = stamp
-            except Problem:
+            except Problem as problem:
+                if str(problem) != self._trouble:
+                    log.error("nobody can log in: %s", str(problem).replace("\n", "; "))  # noqa: TRY400 - one line
+                self._trouble = str(problem)
                 return None
+            self._trouble = ""
             return self._users.get(name)
 
     def check(self, name: str, password: str) -> User | None:

@@ -88,7 +88,7 @@ def test_meter_finds_exactly_the_totals_and_every_protocol(made: tuple[Path, tra
     assert sum(record.source[1] + record.destination[1] for record in records) == totals.ip_bytes
     protocols = Counter({record.ends.number: record.protocol for record in records}.values())
     assert sum(protocols.values()) == totals.flows
-    assert set(protocols) - {""} == {"tls", "dns", "smb2", "hl7", "fhir", "dicom", "sip", "ssh"}
+    assert set(protocols) - {""} == {"tls", "dns", "smb2", "hl7", "fhir", "dicom", "sip", "ssh", "rtp"}
     assert meter.counters()["abandoned_conversations"] == 0
 
 

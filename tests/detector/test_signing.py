@@ -156,6 +156,14 @@ class TestVerifier:
             Verifier([path])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a key for another user")
+def test_a_key_that_root_makes_is_the_folders_owners(folder: Path) -> None:
+    folder.mkdir()
+    os.chown(folder, 4711, 4712)
+    signing_key(folder)
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in folder.iterdir()} == {(4711, 4712)}
+
+
 def test_the_same_data_has_the_same_signature() -> None:
     signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
     assert signer.sign(b"data") == signer.sign(b"data")

@@ -16,7 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import urlopen
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, HTTPSHandler, OpenerDirector, Request, build_opener, urlopen
 
 AGENT, DETECTOR = "nigrani-agent", "nigrani-detector"
 CONFIG = Path("/etc/nigrani/agent.yaml")
@@ -38,6 +41,9 @@ def main() -> int:
     reload()
     killed()
     detected()
+    paged()
+    worked_on()
+    left_open()
     refused()
     stopped()
     say("done")
@@ -119,6 +125,52 @@ def detected() -> None:
     )
 
 
+def paged() -> None:
+    """A scan of ports becomes a case of the page, which is for those who log in, over TLS."""
+    browser = visitor()
+    expect("the page asks who it is", ask(browser, "/cases").geturl().endswith("/login?next=%2Fcases"))
+    ask(browser, "/login", {"name": "asha", "password": PASSWORD})
+    expect("a user of the file gets in", ask(browser, "/about").geturl().endswith("/about"))
+    for port in range(20_000, 20_100):
+        with socket.socket() as probe:
+            probe.connect_ex(("127.0.0.1", port))
+    soon("a port scan becomes a case", lambda: "Port scan" in ask(browser, "/cases").read().decode(), DETECTOR)
+    shown = {path: ask(browser, path) for path in ("/cases/1", "/runbooks/port-scan", "/static/page.css")}
+    expect("with its runbook", all(answer.status == 200 for answer in shown.values()))
+    paper = ask(browser, "/cases/1/report/cert-in.pdf").read()
+    expect("and its report", paper.startswith(b"%PDF") and len(paper) > 10_000)
+
+
+def worked_on() -> None:
+    """By hand, as root and as the service's user, on the store that the service has open."""
+    for user in ("root", "nigrani"):
+        listed = run("runuser", "-u", user, "--", "nigrani", "case", "list", "--json")
+        expect(f"{user} lists cases", '"Port scan"' in listed, listed)
+    refused = subprocess.run(["runuser", "-u", "nobody", "--", "nigrani", "case", "list"], capture_output=True, check=False)
+    expect("another user does not", refused.returncode == 1 and b"/var/lib/nigrani" in refused.stderr, refused.stderr)
+    run("nigrani", "case", "close", "1", "--verdict", "expected", "--text", "a test")
+    run("nigrani", "case", "report", "1", "--for", "cert-in", "--pdf", "--out", "/root/draft.pdf")
+    run("nigrani", "case", "evidence", "1", "--out", "/root/evidence")
+    run("nigrani", "case", "evidence", "--verify", "/root/evidence")
+    expect("root closes, reports, takes evidence", "expected" in run("nigrani", "case", "show", "1"))
+    expect("Alertmanager's word is taken after that", notified("first") == "taken\n")
+    expect("and is a case", '"pipeline"' in run("nigrani", "case", "list", "--json"))
+
+
+def left_open() -> None:
+    """What root leaves behind when it is killed in the middle, the service can open."""
+    run("systemctl", "stop", DETECTOR)
+    done = subprocess.run(["/usr/lib/nigrani/detector/bin/python3", "-I", "-c", LEAVES], check=False)
+    left = {path.name for path in STORE.parent.glob("cases.db-*")}
+    expect("root was killed while it wrote", done.returncode == -9 and left == {"cases.db-wal", "cases.db-shm"}, left)
+    strange = [path.name for path in STORE.parent.iterdir() if path.owner() != "nigrani" or path.group() != "nigrani"]
+    expect("all in the state folder is the service's", not strange, strange)
+    run("systemctl", "start", DETECTOR)
+    soon("the detector goes on with the store", lambda: notified("second") == "taken\n", DETECTOR)
+    expect("with all that was in it", "killed here" in run("nigrani", "case", "show", "1"))
+    expect("and complains of nothing", not journal(DETECTOR, "warning"), journal(DETECTOR, "warning"))
+
+
 def refused() -> None:
     """A configuration that no service can run by ends it once, as an error of the journal."""
     CONFIG.write_text(f"{CONFIG.read_text()}\nunknown: 1\n")
@@ -146,6 +198,22 @@ def stopped() -> None:
     expect("without the patient", "DOE" not in spool and "4711" not in spool)
 
 
+PAGE = "https://127.0.0.1:9466"
+STORE = Path("/var/lib/nigrani/cases.db")
+PASSWORD = "correct horse battery"
+TOKEN = "of sixteen or more letters"
+LEAVES = """\
+import os
+from detector.cases.store import Store
+from pathlib import Path
+Store(Path("/var/lib/nigrani/cases.db")).note(1, "terminal:root", "killed here")
+os.kill(os.getpid(), 9)
+"""
+NOTICE = {
+    "version": "4", "status": "firing", "receiver": "page", "truncatedAlerts": 0, "externalURL": "http://127.0.0.1",
+    "commonAnnotations": {}, "groupLabels": {"alertname": "NigraniAgentSilent"},
+    "commonLabels": {"alertname": "NigraniAgentSilent", "severity": "high", "site": "main"},
+}  # fmt: skip
 SECRETS = {"site.key": "nigrani.site.key", "metrics.key": "nigrani-agent.metrics.key"}
 
 
@@ -166,6 +234,33 @@ def messages(count: int) -> None:
                 sender.sendall(MESSAGE.format(number).encode())
                 sender.recv(4096)
         answering.join()
+
+
+def visitor() -> OpenerDirector:
+    """A browser that trusts the authority and keeps cookies."""
+    context = ssl.create_default_context(cafile="/etc/nigrani/ca.pem")
+    return build_opener(HTTPSHandler(context=context), HTTPCookieProcessor())
+
+
+def ask(browser: OpenerDirector, path: str, form: dict[str, str] | None = None) -> Any:
+    """The page's answer."""
+    data = urlencode(form).encode() if form else None
+    return browser.open(f"{PAGE}{path}", data, timeout=20)
+
+
+def notified(key: str) -> str:
+    """What the page says to Alertmanager; empty where it is not there yet."""
+    alert = {"status": "firing", "labels": NOTICE["commonLabels"], "annotations": {"summary": "No agent reports"}}
+    alert |= {"startsAt": "2026-01-01T12:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": key}
+    body = json.dumps(NOTICE | {"groupKey": key, "alerts": [alert]}).encode()
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    try:
+        text: str = visitor().open(Request(f"{PAGE}/api/alertmanager", body, headers), timeout=20).read().decode()
+    except HTTPError as error:
+        return error.read().decode()
+    except OSError:
+        return ""
+    return text
 
 
 def scrape(scheme: str, port: int = 9465, *, certificate: bool = True) -> str:
@@ -228,12 +323,12 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def soon(what: str, true: Callable[[], bool]) -> None:
+def soon(what: str, true: Callable[[], bool], unit: str = AGENT) -> None:
     """Say that it is so within half a minute, or end."""
     until = time.monotonic() + 30
     while not (so := true()) and time.monotonic() < until:
         time.sleep(0.3)
-    expect(what, so, "" if so else journal(AGENT, "info")[-3000:])
+    expect(what, so, "" if so else journal(unit, "info")[-3000:])
 
 
 def expect(what: str, true: bool, told: object = "") -> None:

@@ -51,6 +51,15 @@ metrics:
   tls: {certificate: /etc/nigrani/agent.pem, key: "credential:metrics.key", ca: /etc/nigrani/ca.pem}
 
 """
+PAGE = """\
+page:
+  listen: 0.0.0.0:9466
+  users: /var/lib/nigrani/page.users
+  webhook_token: credential:webhook.token
+  tls: {certificate: /etc/nigrani/agent.pem, key: "credential:page.key"}
+
+"""
+USER = "printf '%s\\n' 'correct horse battery' | nigrani case user asha --role reveal"
 REQUEST = "[req]\ndistinguished_name = name\n[name]\n"
 
 
@@ -62,7 +71,8 @@ def main() -> int:
     shutil.rmtree(WORK, ignore_errors=True)
     life_of_agent(packages["agent"])
     life_of_detector(packages["detector"])
-    boot(packages)
+    root = boot(packages)
+    life_of_cases(root, packages["detector"])
     return 0
 
 
@@ -112,6 +122,23 @@ def life_of_detector(package: Path) -> None:
     purged(root, "detector", before)
 
 
+def life_of_cases(root: Path, package: Path) -> None:
+    """What people worked on: kept by an upgrade, and put aside for root alone when all is purged."""
+    second_version(package, root / "var/tmp/second.deb")
+    inside(root, "dpkg --force-confold -i /var/tmp/second.deb")
+    told = inside(root, "nigrani case show 1")
+    expect("expected" in told, "an upgrade keeps cases", told)
+    expect((root / "var/lib/nigrani/page.users").is_file(), "and who may log in")
+    told = inside(root, "dpkg -P nigrani-agent nigrani-detector 2>&1")
+    (kept,) = (root / "var/lib").glob("nigrani-kept-*")
+    expect(f"/var/lib/{kept.name}" in told, "purging says where cases and alerts are", told)
+    expect({"cases.db", "alerts.ndjson"} <= {path.name for path in kept.iterdir()}, "and there they are")
+    owners = {path.stat().st_uid for path in [kept, *kept.iterdir()]}
+    expect(owners == {0} and kept.stat().st_mode & 0o777 == 0o700, "for root alone", str(owners))
+    left = [place for place in ("etc/nigrani", "var/lib/nigrani", "usr/lib/nigrani") if (root / place).exists()]
+    expect(not left, "and nothing else is left", str(left))
+
+
 def purged(root: Path, role: str, before: set[str]) -> None:
     """Purge a package, after which all is as before."""
     inside(root, f"dpkg -P nigrani-{role}")
@@ -120,8 +147,8 @@ def purged(root: Path, role: str, before: set[str]) -> None:
     expect(not inside(root, "getent passwd nigrani || true"), "nor the user")
 
 
-def boot(packages: dict[str, Path]) -> None:
-    """Start both services under a systemd of their own: loopback to watch, secrets as credentials, metrics over TLS."""
+def boot(packages: dict[str, Path]) -> Path:
+    """Start both services under a systemd of their own: loopback to watch, secrets as credentials, all over TLS."""
     root = fresh(WORK / "booted")
     for role, package in packages.items():
         shutil.copy(package, root / f"var/tmp/{role}.deb")
@@ -129,11 +156,18 @@ def boot(packages: dict[str, Path]) -> None:
     config = root / "etc/nigrani/agent.yaml"
     text = config.read_text().replace("[eth0]", "[lo]").replace("privacy:\n", "privacy:\n  key: credential:site.key\n")
     config.write_text(re.sub(r"(?ms)^metrics:.*?^(?=\S)", METRICS, text))
+    config = root / "etc/nigrani/detector.yaml"
+    config.write_text(re.sub(r"(?ms)^page:.*?^(?=\S)", PAGE, config.read_text()))
     store = root / "etc/credstore"
     store.mkdir(exist_ok=True)
     (store / "nigrani.site.key").write_bytes(b"k" * 32)
     certificates(root / "root", root / "etc/nigrani")
+    shutil.copy(root / "root/agent.key", store / "nigrani-detector.page.key")
     (root / "root/agent.key").rename(store / "nigrani-agent.metrics.key")
+    (store / "nigrani-detector.webhook.token").write_text("of sixteen or more letters\n")
+    inside(root, USER)
+    whose = inside(root, "stat -c %U:%a /var/lib/nigrani/page.users")
+    expect(whose == "nigrani:600\n", "the users file that root writes is the service's", whose)
     (root / "etc/systemd/system/booted.service").write_text(SERVICE)
     shutil.copy(Path(__file__).with_name("booted.py"), root / "root")
     inside(root, "systemctl enable booted.service")
@@ -144,6 +178,7 @@ def boot(packages: dict[str, Path]) -> None:
         sys.stdout.write(told.read_text() if told.is_file() else "")
     if not told.read_text().endswith("done\n"):
         sys.exit(1)
+    return root
 
 
 def certificates(own: Path, public: Path) -> None:
@@ -175,10 +210,11 @@ def fresh(target: Path) -> Path:
 def second_version(package: Path, target: Path) -> None:
     """The same package as a later version, whose shipped configuration has changed."""
     tree = WORK / "second"
+    shutil.rmtree(tree, ignore_errors=True)
     run("dpkg-deb", "-R", str(package), str(tree))
     control = tree / "DEBIAN/control"
     control.write_text(re.sub(r"(?m)^(Version: .*)-1$", r"\1-2", control.read_text()))
-    config = tree / "etc/nigrani/agent.yaml"
+    (config,) = tree.glob("etc/nigrani/*.yaml")
     config.write_text(f"# A new comment.\n{config.read_text()}")
     run("dpkg-deb", "--root-owner-group", "-Znone", "-b", str(tree), str(target))
 

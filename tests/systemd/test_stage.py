@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from string import Template
 from types import ModuleType
@@ -50,6 +52,42 @@ def test_every_role_has_its_units_and_its_configuration(stage: ModuleType) -> No
             if "ExecStart=" in line
         ]
         assert all(f"/{role.home}/bin/nigrani " in line for line in starts)
+
+
+def test_what_the_wheel_is_made_of_is_copied_to_where_it_is_built(stage: ModuleType) -> None:
+    assert all((ROOT / name).exists() for name in stage.SOURCES)
+    (names,) = re.findall(r"^DATA = \((.*)\)$", (ROOT / "setup.py").read_text(), re.MULTILINE)
+    assert set(re.findall(r'"([^"]+)"', names)) <= set(stage.SOURCES)
+
+
+def test_what_the_page_shows_is_in_the_wheel_and_in_the_repository() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["detector.page"]
+    packed = {path for pattern in patterns for path in (ROOT / "detector/page").glob(pattern)}
+    assert packed == {path for path in (ROOT / "detector").rglob("*.*") if path.suffix not in {".py", ".pyc"}}
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        done = subprocess.run(["git", "check-ignore", *packed], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert not done.stdout
+
+
+@pytest.mark.parametrize("name", ["agent", "detector"])
+def test_what_is_for_others_lies_outside_of_the_modules(stage: ModuleType, name: str, tmp_path: Path) -> None:
+    role = stage.ROLES[name]
+    modules = tmp_path / role.home / stage.MODULES
+    for part in ("config", "docs/runbooks"):
+        shutil.copytree(ROOT / part, modules / "nigrani/data" / part)
+    stage.trim(modules, role.without)
+    stage.share(tmp_path, role)
+    shared = tmp_path / "usr/share/nigrani"
+    kept = {path.name for path in (modules / "nigrani/data").rglob("*") if path.is_file()}
+    if name == "agent":
+        assert [path.name for path in shared.iterdir()] == ["nginx-ai-gateway.conf"]
+        assert not kept
+        return
+    assert {path.name for path in shared.iterdir()} == {"alertmanager", "grafana", "prometheus", "schema", "runbooks"}
+    assert (shared / "runbooks/port-scan.md").is_file()
+    assert not (shared / "runbooks").readlink().is_absolute()
+    assert {"attack.tsv", "DejaVuSans.ttf", "port-scan.md"} <= kept
+    assert not kept & {"prometheus.yml", "detector.yaml", "network.flow.json"}
 
 
 def test_what_no_service_reads_is_left_out(stage: ModuleType, tmp_path: Path) -> None:

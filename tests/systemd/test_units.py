@@ -75,7 +75,9 @@ def test_only_the_agent_has_a_capability(unit: Path) -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_secrets_are_credentials_that_may_be_absent(unit: Path) -> None:
-    for credential in settings(unit)["LoadCredential"]:
+    loaded = settings(unit)["LoadCredential"]
+    assert len(set(loaded)) == len(loaded)
+    for credential in loaded:
         name, _, source = credential.partition(":")
         assert source.endswith(name)
         assert "/" not in source, "an absolute path must be there, or the service does not start"

@@ -162,12 +162,12 @@ def test_after_a_gap_the_next_packet_counts() -> None:
 @pytest.mark.parametrize("payload", [connect(), connect(3), connect(5), connect()[:14]])
 def test_no_other_protocol_claims_it(payload: bytes) -> None:
     for port in (1883, 8883, 53, 104, 3389):
-        assert [one.name for one in PARSERS if one.looks_like(payload, 40000, port)] == ["mqtt"]
+        assert [one.name for one in PARSERS if "tcp" in one.transports and one.looks_like(payload, 40000, port)] == ["mqtt"]
 
 
 @pytest.mark.parametrize("payload", [ACCEPTED, SUBSCRIBE, publish("a/b", 9), publish("a", 900)[:200], packet(0xC0, b"")])
 def test_the_middle_of_a_conversation_is_known_on_its_port(payload: bytes) -> None:
-    assert [one.name for one in PARSERS if one.looks_like(payload, 1883, 40000)] == ["mqtt"]
+    assert [one.name for one in PARSERS if "tcp" in one.transports and one.looks_like(payload, 1883, 40000)] == ["mqtt"]
     assert not Mqtt.looks_like(payload, 40000, 40001)
 
 

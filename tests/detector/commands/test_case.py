@@ -28,7 +28,10 @@ def test_whoever_is_at_the_terminal_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LOGNAME", "somebody-else")
     assert who() == own, "a name that anybody may give themselves"
     monkeypatch.setenv("SUDO_USER", "asha")
+    monkeypatch.setattr(os, "getuid", lambda: 0)
     assert who() == "terminal:asha"
+    monkeypatch.setattr(os, "getuid", lambda: 4_294_967_000)
+    assert who() == "terminal:4294967000", "only sudo speaks as root"
 
 
 def test_where_there_is_no_store_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,26 @@ def test_faults_name_their_lines(tmp_path: Path, hashed: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_a_file_that_others_read_is_refused(users_file: Path) -> None:
-    users_file.chmod(0o644)
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o660])
+def test_a_file_that_others_read_is_refused(users_file: Path, mode: int) -> None:
+    users_file.chmod(mode)
     with pytest.raises(Problem, match="chmod 600"):
         Users(users_file)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for another user")
+@pytest.mark.parametrize(("owner", "mode"), [(0, 0o640), (4711, 0o600)])
+def test_what_root_writes_is_read_by_whom_the_folder_is_for(tmp_path: Path, hashed: str, owner: int, mode: int) -> None:
+    os.chown(tmp_path, owner, 4711)
+    path = tmp_path / "users"
+    for _ in range(2):
+        write(path, {"asha": User("asha", "view", hashed)})
+        status = path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, 4711, mode)
+    assert Users(path).get("asha") is not None
+    path.chmod(0o600)
+    write(path, {"ravi": User("ravi", "view", hashed)})
+    assert path.stat().st_mode & 0o777 == 0o600, "as it was before"
 
 
 def test_a_file_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
@@ -85,3 +102,18 @@ def test_changes_are_seen_at_once(users_file: Path, hashed: str) -> None:
     assert changed.role == "view"
     users_file.unlink()
     assert users.get("respond") is None
+
+
+def test_a_file_that_broke_lets_nobody_in_and_says_so_once(
+    users_file: Path, hashed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = Users(users_file)
+    users_file.write_text(f"view:root:{hashed}\nhalf a line\n")
+    assert found.get("view") is None
+    assert found.get("view") is None
+    (line,) = caplog.messages
+    assert "nobody can log in" in line
+    assert ":1:" in line
+    assert ":2:" in line
+    write(users_file, {"view": User("view", "view", hashed)})
+    assert found.get("view") is not None
