@@ -188,7 +188,7 @@ class Conditions:
         says = f"{field.name} = {_listed(sorted(numbers))}"
         return _test(field, f"{{}} in {self._constants.name(frozenset(numbers))}", says=says)
 
-    def _other(self, field: Field, value: SigmaType) -> Node:
+    def _other(self, field: Field, value: SigmaType) -> Node:  # noqa: PLR0911 - one for each kind of value
         """Return a test of any kind but equality of texts and of numbers."""
         match value:
             case SigmaNull() | SigmaExists():
@@ -203,19 +203,24 @@ class Conditions:
                 operator = COMPARISONS[value.op]
                 return _guarded(field, f"{{}} {operator} {constant}", f"{field.name} {operator} {value.number}")
             case SigmaBool(boolean=boolean) if field.kind is Kind.BOOLEAN:
-                says = f"{field.name} = {str(boolean).lower()}"
-                return _test(field, f"{{}} is {self._constants.name(boolean)}", says=says)
+                return _test(
+                    field, f"{{}} is {self._constants.name(boolean)}", says=f"{field.name} = {str(boolean).lower()}"
+                )
             case SigmaRegularExpression() if field.kind is Kind.TEXT:
-                source = value.escape(escape_escape_char=False)
-                form = f"{self._constants.pattern(source)}.search({{}}) is not None"
-                if compile_pattern(source).search("") is not None:  # which an absent field must not meet
-                    form = f"({{}} != '' and {form})"
-                return _test(field, form, 3, says=f"{field.name} matches {value.regexp}")
+                return self._pattern(field, value)
             case SigmaCIDRExpression() if field.kind is Kind.TEXT:
                 return self._network(field, value)
             case SigmaFieldReference():
                 return self._reference(field, value)
         raise RefusedError(*_mismatch(field, value))
+
+    def _pattern(self, field: Field, value: SigmaRegularExpression) -> Test:
+        """Return a test of a text by a regular expression."""
+        source = value.escape(escape_escape_char=False)
+        form = f"{self._constants.pattern(source)}.search({{}}) is not None"
+        if compile_pattern(source).search("") is not None:  # which an absent field must not meet
+            form = f"({{}} != '' and {form})"
+        return _test(field, form, 3, says=f"{field.name} matches {value.regexp}")
 
     def _time(self, field: Field, part: SigmaTimestampPart, operator: str) -> Test:
         """Return a test of a part of a time."""

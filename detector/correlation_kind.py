@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -46,9 +46,9 @@ class Plan:
     """Whose values are counted."""
     basis: str = ""
     """A hash of the rules that are counted, as they are written."""
-    others: int = 0
-    """Of an outlier: so many others there must be."""
-    patience: int = 0
+    others: int = field(default=0, repr=False)
+    """Of an outlier: so many others there must be. Like `patience` not shown: what was counted is of use with another."""
+    patience: int = field(default=0, repr=False)
     """Of an absence: seconds for which what is awaited may come late."""
 
 

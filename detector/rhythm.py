@@ -10,8 +10,9 @@ originator count instead.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -24,7 +25,7 @@ from nigrani.stream.events import NetworkFlow
 MAX_BEATS = 128
 """Beats, and pauses, of one group that are kept: the newest."""
 MERGED = 2.0
-"""Seconds within which several events are one beat, and below which a pause is none."""
+"""Seconds within which an event belongs to the beat of the one before, and below which a pause is none."""
 DEVIATION = 0.2
 """The greatest median absolute deviation of a beat, in medians."""
 NEAR = 0.4
@@ -81,8 +82,8 @@ class BeatCount(Window):
 
     def __init__(self, plan: Plan, steps: int) -> None:
         super().__init__(plan, steps)
-        self._beats: list[tuple[float, int]] = []
-        """Moment and step, by moment."""
+        self._beats: list[tuple[float, int, float]] = []
+        """Where it begins, the step and the moment of its last event; by where it begins."""
         self._pauses: list[tuple[int, float]] = []
         """Step and seconds, by step."""
         self._length = 0.0
@@ -95,11 +96,28 @@ class BeatCount(Window):
         if before is None:
             return 0
         kept: list[Any] = self._pauses if pause else self._beats
-        insort(kept, (step, pause) if pause else (item.when - before, step))
+        if pause:
+            insort(kept, (step, pause))
+        else:
+            self._beat(item.when - before, step)
         if len(kept) <= MAX_BEATS:
             return 0
         del kept[0]
         return 1
+
+    def _beat(self, moment: float, step: int) -> None:
+        """Note an event: it joins the beat before it and the one after, so that a burst a beat pushes no beat out."""
+        beats = self._beats
+        at = bisect_left(beats, (moment,))
+        begin = end = moment
+        if at and moment - beats[at - 1][2] <= MERGED:
+            at -= 1
+            begin, before, last = beats.pop(at)
+            step, end = max(step, before), max(end, last)
+        if at < len(beats) and beats[at][0] - end <= MERGED:
+            _, after, last = beats.pop(at)
+            step, end = max(step, after), max(end, last)
+        beats.insert(at, (begin, step, end))
 
     def count(self, newest: int) -> int:
         """Drop what has passed and return how many gaps keep the beat."""
@@ -112,20 +130,12 @@ class BeatCount(Window):
         return kept
 
     def _gaps(self) -> list[float]:
-        """Seconds between beats; what follows within `MERGED` of a beat belongs to it."""
-        gaps: list[float] = []
-        last: float | None = None
-        for moment, _ in self._beats:
-            if last is None:
-                last = moment
-            elif moment - last > MERGED:
-                gaps.append(moment - last)
-                last = moment
-        return gaps
+        """Seconds from the beginning of a beat to that of the next."""
+        return [after[0] - before[0] for before, after in pairwise(self._beats)]
 
     def oldest(self) -> int:
         """Return the first step that counts."""
-        return min([step for _, step in self._beats] + [step for step, _ in self._pauses])
+        return min([step for _, step, _ in self._beats] + [step for step, _ in self._pauses])
 
     def told(self) -> str:
         """The beat's length."""
@@ -137,7 +147,7 @@ class BeatCount(Window):
 
     def resume(self, state: object) -> None:
         """See `Window`."""
-        beats, pauses = msgspec.convert(state, tuple[list[tuple[float, int]], list[tuple[int, float]]])
+        beats, pauses = msgspec.convert(state, tuple[list[tuple[float, int, float]], list[tuple[int, float]]])
         self._beats, self._pauses = sorted(beats), sorted(pauses)
 
     def __len__(self) -> int:

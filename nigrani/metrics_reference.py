@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from nigrani.reference import write_or_check
 from nigrani.service.endpoint import ENDS, Connections
 from nigrani.service.exposition import FamilyLike
 from nigrani.service.process import Process
@@ -204,18 +204,7 @@ def _cell(text: str) -> str:
 
 def main() -> int:
     """Write or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    choice = parser.add_mutually_exclusive_group(required=True)
-    choice.add_argument("--write", type=Path)
-    choice.add_argument("--check", type=Path)
-    options = parser.parse_args()
-    if options.write:
-        options.write.write_text(page(), encoding="utf-8")
-        return 0
-    if not options.check.exists() or options.check.read_text(encoding="utf-8") != page():
-        sys.stderr.write(f"{options.check} has drifted from the code: make docs\n")
-        return 1
-    return 0
+    return write_or_check(page, __doc__)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import inspect
 import os
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,20 +123,25 @@ def page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def main() -> int:
-    """Write or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def write_or_check(make: Callable[[], str], about: str | None) -> int:
+    """What the command line of a generated page does: write it, or tell whether what is there has drifted."""
+    parser = argparse.ArgumentParser(description=about)
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--write", type=Path)
     choice.add_argument("--check", type=Path)
     options = parser.parse_args()
     if options.write:
-        options.write.write_text(page())
+        options.write.write_text(make(), encoding="utf-8")
         return 0
-    if not options.check.exists() or options.check.read_text() != page():
+    if not options.check.exists() or options.check.read_text(encoding="utf-8") != make():
         sys.stderr.write(f"{options.check} has drifted from the code: make docs\n")
         return 1
     return 0
+
+
+def main() -> int:
+    """Write or check the page."""
+    return write_or_check(page, __doc__)
 
 
 if __name__ == "__main__":

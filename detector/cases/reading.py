@@ -33,6 +33,8 @@ from detector.cases.case import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+LAST = 253_370_764_800_000
+"""1 January 9999: a finding may name any moment, and one after it leaves no room for zones and deadlines."""
 CASES = (
     "number, title, severity, state, assignee, verdict, detected, first, last, findings, suppressed, devices, device, "
     "device_class, zone, kind, risk, source, origin, again, outbreak, updated"
@@ -62,7 +64,7 @@ def ms(when: datetime) -> int:
 
 def moment(value: int) -> datetime:
     """As everybody else has it."""
-    return EPOCH + value * MILLISECOND
+    return EPOCH + min(value, LAST) * MILLISECOND
 
 
 class _Where:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from detector.cases.database import Database
 from detector.cases.taking import note, tally
+from nigrani.service.plural import plural
 
+_OF_CLOSED = """SELECT finding.id FROM finding JOIN cases ON cases.number = finding.number
+WHERE finding.number = ? AND cases.state = 'closed'"""
+"""A person may reopen it meanwhile."""
 AT_ONCE = 1000
 """Rows deleted in one transaction: nobody waits for long."""
 NOTICED = 30 * 86_400_000
@@ -31,7 +35,7 @@ class Retirement:
             pass
         gone = 0
         while number := self._oldest():
-            while self._some("SELECT id FROM finding WHERE number = ?", number):
+            while self._some(_OF_CLOSED, number):
                 pass
             gone += self._case(number)
         if gone:
@@ -68,4 +72,5 @@ class Retirement:
     def _tell(self, gone: int) -> None:
         with self._database.write() as connection:
             tally(connection, "retired", by=gone)
-            note(connection, 0, self._now, "detector", "retired", f"{gone} closed cases past the retention", {"cases": gone})
+            text = f"{plural(gone, 'closed case')} past the retention"
+            note(connection, 0, self._now, "detector", "retired", text, {"cases": gone})

@@ -48,6 +48,8 @@ from nigrani.service.errors import Problem
 EXPORTED = 500
 """Findings read at a time, so that an export holds up no one."""
 MAX_SUPPRESSIONS = 1000
+MAX_NUMBER = (1 << 63) - 1
+"""What SQLite can count to; a number beyond is of nothing."""
 LONGEST_SUPPRESSION = timedelta(days=90)
 
 log = logging.getLogger(__name__)
@@ -310,6 +312,8 @@ class Store:
     def unsuppress(self, number: int, by: str) -> None:
         """End a suppression now. Raises LookupError where there is none in force."""
         who = _name(by)
+        if not 0 < number <= MAX_NUMBER:
+            raise LookupError(f"there is no suppression {number}")
         with self._database.write() as connection:
             found = connection.execute(
                 "SELECT kind, device, number FROM suppression WHERE id = ? AND until > ?", (number, self._now())
@@ -425,6 +429,8 @@ class Change:
 
 
 def _case(connection: sqlite3.Connection, number: int) -> Case | None:
+    if not 0 < number <= MAX_NUMBER:
+        return None
     rows = connection.execute(f"SELECT {reading.CASES} FROM cases WHERE number = ?", (number,)).fetchall()  # noqa: S608 - of constants
     return next(iter(reading.with_parts(connection, rows)), None)
 

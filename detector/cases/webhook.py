@@ -48,24 +48,20 @@ class Alert(Struct):
     labels: Labels = field(default_factory=dict)
     annotations: Labels = field(default_factory=dict)
     startsAt: Line = ""  # noqa: N815 - Alertmanager's name
-    endsAt: Line = ""  # noqa: N815 - as above
-    generatorURL: Line = ""  # noqa: N815 - as above
     fingerprint: Name = ""
 
 
 class Payload(Struct):
-    """A notification."""
+    """A notification, as far as it is read."""
 
     version: Literal["4"]
     groupKey: Annotated[str, Meta(min_length=1, max_length=2000)]  # noqa: N815 - Alertmanager's name
     status: Literal["firing", "resolved"]
     alerts: Annotated[list[Alert], Meta(min_length=1, max_length=1000)]
     receiver: Name = ""
-    truncatedAlerts: int = 0  # noqa: N815 - as above
     groupLabels: Labels = field(default_factory=dict)  # noqa: N815 - as above
     commonLabels: Labels = field(default_factory=dict)  # noqa: N815 - as above
     commonAnnotations: Labels = field(default_factory=dict)  # noqa: N815 - as above
-    externalURL: Line = ""  # noqa: N815 - as above
 
 
 class Outcome(Struct, frozen=True):

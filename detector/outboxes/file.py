@@ -59,7 +59,6 @@ class FileOutbox:
         """See `Outbox`; durable once it returns."""
         self._write()
         os.fdatasync(self._fd)
-        self._follow()
 
     @property
     def pending(self) -> int:
@@ -97,11 +96,13 @@ class FileOutbox:
                 return
         except FileNotFoundError:
             pass
+        os.fdatasync(self._fd)
         fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         os.close(self._fd)
         self._fd, self._size = fd, os.fstat(fd).st_size
 
     def _write(self) -> None:
+        self._follow()  # before each line: who reads the log leaves a file that was moved away after a while
         while self._held:
             line = self._held[0]
             written = os.write(self._fd, line)

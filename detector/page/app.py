@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from detector.page.desk import UNAVAILABLE
 from detector.page.guard import WEBHOOK, Guard, Refused
 from detector.page.views import actions, case, cases, device, finding, login, papers, system, webhook
 from nigrani.service.errors import Problem
@@ -31,6 +32,8 @@ SLOTS = 2
 REST = 3.0
 """How many times as long as it worked a slot rests: whatever is asked, the page takes half a core at most, and leaves the
 detector beside it the rest."""
+GONE = 499
+"""To whoever is not there any more; the number that other servers have for it."""
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,8 @@ def _endpoint(desk: Desk, way: Way, slots: asyncio.Semaphore, rest: float) -> Ca
         await slots.acquire()
         began = time.perf_counter()
         try:
+            if request.method == "GET" and await request.is_disconnected():
+                return Response(status_code=GONE)  # whoever asks and leaves makes nobody wait
             return await run_in_threadpool(_answer, desk, way, request)
         finally:
             asyncio.get_running_loop().call_later(rest * (time.perf_counter() - began), slots.release)
@@ -114,7 +119,7 @@ def _answer(desk: Desk, way: Way, request: Request) -> Response:
     except (sqlite3.Error, Problem) as error:
         log.warning("the page cannot use the case store: %s", error)
         text = "Nothing was changed. Detection goes on, and alerts wait in their log; the detector's log says what is wrong."
-        return desk.refusal(request, Refused(503, "The case store cannot be used now", text))
+        return desk.refusal(request, Refused(UNAVAILABLE, "The case store cannot be used now", text))
 
 
 async def _home(_request: Request) -> Response:

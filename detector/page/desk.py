@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from detector.page.sessions import Session
     from detector.page.settings import PageSettings
 
+UNAVAILABLE = 503
+"""The case store cannot be used."""
 FRESH = "x-fresh"
 """A header of what an open page asks by itself, to be up to date."""
 HERE = Path(__file__).parent
@@ -58,6 +61,7 @@ class Site(NamedTuple):
 log = logging.getLogger(__name__)
 
 _UNSAID = Site()
+_OF_CASE = re.compile(r"/cases/(\d{1,10})/")
 _ALONE = partial(Health, watching=False)
 
 
@@ -119,14 +123,21 @@ class Desk:
             "login": self.users is not None,
             "now": now,
             "ago": partial(ago, now=now),
-            "strip": health.lines(self.pulse()) if session else [],
+            "strip": health.lines(self._health(status)) if session else [],
             "path": request.url.path,
         }
         return HTMLResponse(self._templates.get_template(template).render(values), status)
 
+    def _health(self, status: int) -> Health:
+        """Also what the page itself just met, which whoever fills the store may not have."""
+        known = self.pulse()
+        return known._replace(trouble=known.trouble or "cannot be used") if status == UNAVAILABLE else known
+
     def refusal(self, request: Request, refused: Refused) -> Response:
         """The page that says why not."""
-        return self.page(request, "refused.html", refused.status, title=refused.title, text=refused.text)
+        case = _OF_CASE.match(request.url.path)
+        number = case[1] if case and refused.status != 404 else ""
+        return self.page(request, "refused.html", refused.status, title=refused.title, text=refused.text, number=number)
 
 
 @cache

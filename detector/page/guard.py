@@ -10,7 +10,7 @@ import hmac
 import logging
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -47,6 +47,7 @@ OUT_OF_DATE = (
     "It was opened in an earlier session, or before the service was started. Nothing was changed: go back, reload, and send "
     "it again."
 )
+SESSION_OVER = "Nothing was changed. Go back: what you wrote still stands there. Copy it, reload, log in, and send it again."
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]+\]")
 _BOUNCE = '<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=0><title>nigrani</title><a href="">Go on</a>'
 
@@ -101,7 +102,8 @@ class Guard:
         scope["state"] = {"session": self._session(request), "form": {}, "body": b""}
         session: Session | None = scope["state"]["session"]
         if session is None and not scope["path"].startswith(OPEN):
-            await self._turn_away(request)(scope, receive, send)
+            answer = await self._turn_away(request)
+            await answer(scope, receive, send)
             return
         try:
             if request.method == "POST":
@@ -121,7 +123,7 @@ class Guard:
             return Refused(414, "Address too long")
         if request.method not in {"GET", "HEAD", "POST"}:
             return Refused(405, "Method not allowed")
-        if request.method == "POST" and request.url.path != WEBHOOK and not self._same_origin(headers):
+        if request.method == "POST" and request.scope["path"] != WEBHOOK and not self._same_origin(headers):
             return Refused(403, "A form of another site was sent here; nothing was changed.")
         return None
 
@@ -133,7 +135,7 @@ class Guard:
     @staticmethod
     def _same_origin(headers: Headers) -> bool:
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if origin is not None and origin.partition("://")[2] != headers.get("host"):
             return False
         return headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
 
@@ -142,12 +144,13 @@ class Guard:
             return self._everyone
         return self._desk.session(request)
 
-    @staticmethod
-    def _turn_away(request: Request) -> Response:
+    async def _turn_away(self, request: Request) -> Response:
         """To the login; but a link from another site comes without our cookie at first, and is followed once more."""
         fetch = request.headers.get("sec-fetch-site"), request.headers.get("sec-fetch-mode")
-        if request.method == "POST" or request.url.path.startswith("/api/"):
+        if request.url.path.startswith("/api/"):
             return PlainTextResponse("Log in first", 401)
+        if request.method == "POST":
+            return await run_in_threadpool(self._desk.refusal, request, Refused(401, "Your session is over", SESSION_OVER))
         if fetch[0] in {"cross-site", "same-site"} and fetch[1] == "navigate":
             return Response(_BOUNCE, media_type="text/html")
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -155,7 +158,7 @@ class Guard:
 
     async def _read(self, request: Request, session: Session | None) -> None:
         """The body, and of a form its proof. Raises Refused."""
-        webhook = request.url.path == WEBHOOK
+        webhook = request.scope["path"] == WEBHOOK
         most = MAX_JSON if webhook else MAX_FORM
         body = bytearray()
         async for chunk in request.stream():

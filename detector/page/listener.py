@@ -11,15 +11,23 @@ import socket
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter
+from typing import Any, NamedTuple
 
 from detector.page.metrics import Tally
+from detector.page.throttle import neighbourhood
 from nigrani.service.errors import Problem
 
 MAX_CONNECTIONS = 64
-"""Beyond it the oldest goes: whoever says nothing keeps nobody out."""
+"""Beyond it the oldest goes, of whoever has the most: one host that opens many keeps no other out."""
 SECONDS = 60.0
 """From a connection's begin to its end, at most; a browser makes another when it needs one."""
+
+
+class _Connection(NamedTuple):
+    since: float
+    origin: str
+    socket: weakref.ref[socket.socket]
 
 
 class Listener(socket.socket):
@@ -28,7 +36,7 @@ class Listener(socket.socket):
     def __init__(self, host: str, port: int, tally: Tally) -> None:
         """tally: where ends are counted. Raises Problem where it cannot listen."""
         self._tally = tally
-        self._open: deque[tuple[float, weakref.ref[socket.socket]]] = deque()
+        self._open: list[_Connection] = []
         self._guard = threading.Lock()
         try:
             family, kind, _, _, address = socket.getaddrinfo(
@@ -45,15 +53,16 @@ class Listener(socket.socket):
         except OSError as error:
             raise Problem(f"cannot serve the page on {host}:{port}: {error.strerror or error}") from None
 
-    def accept(self) -> tuple[socket.socket, object]:
-        """One connection more; the oldest ends where they are too many."""
+    def accept(self) -> tuple[socket.socket, Any]:
+        """One connection more, and one less where they are too many."""
         connection, address = super().accept()
         with self._guard:
-            self._open.append((time.monotonic(), weakref.ref(connection)))
+            self._open.append(_Connection(time.monotonic(), neighbourhood(address[0]), weakref.ref(connection)))
             self._forget()
             if len(self._open) > MAX_CONNECTIONS:
                 self._tally["crowded"] += 1
-                self._end()
+                busiest, _ = Counter(one.origin for one in self._open).most_common(1)[0]
+                self._end(next(one for one in self._open if one.origin == busiest))
         return connection, address
 
     def sweep(self) -> None:
@@ -61,17 +70,17 @@ class Listener(socket.socket):
         late = time.monotonic() - SECONDS
         with self._guard:
             self._forget()
-            while self._open and self._open[0][0] <= late:
+            while self._open and self._open[0].since <= late:
                 self._tally["slow"] += 1
-                self._end()
+                self._end(self._open[0])
 
     def _forget(self) -> None:
         """Those that ended by themselves."""
-        if any(not _alive(one()) for _, one in self._open):
-            self._open = deque(item for item in self._open if _alive(item[1]()))
+        self._open = [one for one in self._open if _alive(one.socket())]
 
-    def _end(self) -> None:
-        connection = self._open.popleft()[1]()
+    def _end(self, one: _Connection) -> None:
+        self._open.remove(one)
+        connection = one.socket()
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)  # its owner sees the end, and closes

@@ -89,7 +89,7 @@ def read(ocsf: bytes) -> Story:
     """The story of a finding; an empty one where it tells none that we understand."""
     try:
         finding = _decode(ocsf)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Story()
     info, more = finding.finding_info, finding.unmapped
     return Story(

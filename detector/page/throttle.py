@@ -5,9 +5,19 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv6Network, ip_address
 
 MAX_KEYS = 4096
 """Beyond it the one longest quiet is forgotten."""
+
+
+def neighbourhood(address: str) -> str:
+    """What counts as one address: of IPv6 the network, for whoever has one address there has 2 to the 64th."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(IPv6Network((int(found), 64), strict=False)) if found.version == 6 and not found.ipv4_mapped else address
 
 
 class Throttle:

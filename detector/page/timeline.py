@@ -153,7 +153,8 @@ def _ticks(scale: _Scale, zone: tzinfo) -> Iterator[Tick]:
     """Round times of the zone; where days pass, midnights of it."""
     local = scale.first.astimezone(zone).replace(tzinfo=None)
     begin = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    naive = begin + timedelta(seconds=int((local - begin).total_seconds() / scale.step) * scale.step)
+    step = timedelta(seconds=scale.step)
+    naive = begin + (local - begin) // step * step
     day = local.date()
     for _ in range(TICKS * 2 + 2):
         when = naive.replace(tzinfo=zone)
@@ -162,4 +163,6 @@ def _ticks(scale: _Scale, zone: tzinfo) -> Iterator[Tick]:
         if when >= scale.first:
             yield Tick(scale(when), when, when.astimezone(UTC), scale.step >= 86_400 or naive.date() != day)
             day = naive.date()
-        naive += timedelta(seconds=scale.step)
+        if scale.last - when < step:
+            return
+        naive += step

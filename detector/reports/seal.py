@@ -12,6 +12,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,9 +151,9 @@ def check(path: Path, verifier: Verifier) -> Checked:
 
 
 def _check(package: Package, verifier: Verifier) -> Checked:
-    names = list(package.names())
-    if len(names) > MAX_FILES:
-        return Checked(None, [f"{len(names)} files: no evidence package has more than {MAX_FILES}"])
+    names = Counter(package.names())
+    if names.total() > MAX_FILES:
+        return Checked(None, [f"{names.total()} files: no evidence package has more than {MAX_FILES}"])
     for name in (MANIFEST, SIGNATURE):
         if name not in names:
             return Checked(None, [f"missing: {name}; nothing can be said of the rest"])
@@ -162,7 +163,7 @@ def _check(package: Package, verifier: Verifier) -> Checked:
         return Checked(None, [f"changed: {MANIFEST} is no manifest of {FORMAT}"])
     faults = _signed(manifest, content, _read(package, SIGNATURE, SIGNATURE_BYTES), verifier)
     faults += [f"added: {name}" for name in sorted({*names} - {*manifest.files, MANIFEST, SIGNATURE})]
-    faults += [f"there twice: {name}" for name in sorted({name for name in names if names.count(name) > 1})]
+    faults += [f"there twice: {name}" for name, count in sorted(names.items()) if count > 1]
     sound = 0
     for name, sealed in sorted(manifest.files.items()):
         if name not in names:

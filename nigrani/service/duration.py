@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+LONGEST = 100 * 365 * 86_400
+"""Seconds; what is longer takes a date out of the calendar."""
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 
@@ -13,4 +15,7 @@ def duration(text: str) -> float:
     match = _TEXT.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
         raise ValueError(f"{text!r} is no length of time: write a number and one of {', '.join(_UNITS)}, such as 7d")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > LONGEST:
+        raise ValueError(f"{text[:50]!r} is longer than a hundred years")
+    return seconds

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import correlation
-from detector.correlation import LATE_RUN, MAX_ENTRIES, MAX_GROUPS, Correlation, Reading, reader
+from detector.correlation import LATE_RUN, MAX_ENTRIES, MAX_GROUPS, Correlation, Reading, definition, reader
 from detector.correlation_kind import Plan
 from detector.rule import Hit, Rule
 from nigrani.stream.events.flow import NetworkFlow
@@ -221,6 +221,14 @@ class TestKeeping:
         hits(first, [flow(n) for n in range(3)])
         assert not second.resume(first.state())
         assert len(second) == 0
+
+    def test_what_the_release_before_kept_is_of_use(self) -> None:
+        kept = (
+            "Plan(kind='event_count', group_by=('host.id',), timespan=60, op='gt', limit=3, percentile=50, "
+            "expression=('and', ()), fields=(), basis='a') of [['NetworkFlow']]"
+        )
+        plan = Plan("event_count", ("host.id",), 60, "gt", 3, basis="a")
+        assert definition(plan, [{NetworkFlow: None}]) == kept
 
     def test_a_changed_basis_is_another_definition(self) -> None:
         first = Correlation(RULE, Plan("event_count", (), 60, basis="a"), [{NetworkFlow: Reading(reader(()), reader(()))}])

@@ -41,6 +41,29 @@ def test_a_caller_keeps_its_beat_with_jitter(jitter: float, seed: int) -> None:
     assert fill(window(), called(24, jitter, seed=seed)).count(10) == 24
 
 
+@pytest.mark.parametrize("burst", [8, 40])
+def test_many_connections_a_beat_hide_none(burst: int) -> None:
+    moments = [moment + 1.5 * part / burst for moment in called(40, 0.1) for part in range(burst)]
+    assert fill(window(), moments).count(10) == 40
+    random.Random(1).shuffle(moments)
+    assert fill(window(), moments).count(10) == 40
+
+
+@pytest.mark.parametrize("mean", [0.05, 0.3, 1.0, 2.0, 5.0])
+def test_a_stream_of_calls_keeps_none(mean: float) -> None:
+    """Else what is too close together to be told apart would leave even gaps, each a little over the least."""
+    chance = random.Random(1)
+    moments = [0.0]
+    for _ in range(3000):
+        moments.append(moments[-1] + chance.expovariate(1 / mean))
+    one = window()
+    found = []
+    for moment in moments:
+        fill(one, [moment])
+        found.append(one.count(int(moment) // 720))
+    assert max(found) < 24
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_independent_arrivals_keep_none(seed: int) -> None:
     chance = random.Random(seed)

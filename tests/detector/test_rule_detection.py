@@ -66,9 +66,18 @@ SEL = "  sel:\n    event.action: x\n"
         ("  sel:\n    event.action|re: (a+)+(?=b)\n  condition: sel", "3: RE2 refuses"),
         ("  sel:\n    event.action|contains|re: a\n  condition: sel", "3: Regular expression modifier only"),
         ("  sel:\n    event.action|cidr: 10.0.0.1/8\n  condition: sel", "3: Invalid CIDR"),
-        ("  sel:\n    event.action|exists: maybe\n  condition: sel", "3: the modifier `exists` does not fit `maybe`; write true or false"),
-        ("  sel:\n    dicom.contexts|gt: many\n  condition: sel", "3: the modifier `gt` does not fit `many`; write a number"),
-        ("  sel:\n    event.action|gt|contains: 3\n  condition: sel", "3: the modifier `contains` does not fit the one before it"),
+        (
+            "  sel:\n    event.action|exists: maybe\n  condition: sel",
+            "3: the modifier `exists` does not fit `maybe`; write true or false",
+        ),
+        (
+            "  sel:\n    dicom.contexts|gt: many\n  condition: sel",
+            "3: the modifier `gt` does not fit `many`; write a number",
+        ),
+        (
+            "  sel:\n    event.action|gt|contains: 3\n  condition: sel",
+            "3: the modifier `contains` does not fit the one before it",
+        ),
         ("  sel:\n    dicom.contexts|contains: 3\n  condition: sel", "3: the modifier `contains` does not fit `3`; put the"),
         ("  sel:\n    dicom.contexts: many\n  condition: sel", "3: `dicom.contexts` is a number and `many` is not; write"),
         ("  sel:\n    event.action|base64: a*b\n  condition: sel", "3: Base64 encoding of strings with wildcards"),

@@ -61,7 +61,7 @@ class TestCases:
         assert intake is not None
         assert not (state / "cases.db").exists(), "nothing is opened yet"
         intake.start()
-        assert intake.settle(10)
+        assert intake.settle(60)
         intake.close()
         assert (state / "cases.db").exists()
 

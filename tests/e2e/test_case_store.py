@@ -19,9 +19,9 @@ from detector.cases import intake as module
 from detector.cases.intake import Intake
 from detector.cases.logs.file import FileLog
 from detector.cases.store import Store
+from tests.e2e.disks import small
 
 ROOT = Path(__file__).parents[2]
-MOUNT = ("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs")
 RATE, KILLS, SECONDS = 1000, 4, 5
 
 PROGRAM = """
@@ -102,12 +102,7 @@ def test_kill_9_at_a_thousand_a_second_loses_nothing_and_doubles_nothing(tmp_pat
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of three megabytes."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() or subprocess.run([*MOUNT, disk], check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root and the right to mount")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    yield from small(tmp_path / "disk", "3m")
 
 
 def until(what: Callable[[], object]) -> None:

@@ -18,6 +18,7 @@ from agent.service import AgentService
 from agent.sources.settings import File, Folder, Logs, Syslog
 from agent.standing import Standing
 from detector.config import Baseline, Bus, DetectorConfig
+from detector.page.metrics import PageMetrics
 from detector.setup import make_service, start_cases
 from nigrani import metrics_reference
 from nigrani.service.endpoint import ENDS, Connections
@@ -96,7 +97,8 @@ def detector(folder: Path, agent: str) -> str:
     service.finish()
     assert service.alerts > 10
     registry = Registry()
-    for collector in (service.metrics.registry, Connections(dict.fromkeys(ENDS, 0)), Process(folder)):
+    page = PageMetrics(None)
+    for collector in (service.metrics.registry, page, Connections(dict.fromkeys(ENDS, 0)), Process(folder)):
         registry.register(collector)
     assert service.knows
     service.step()

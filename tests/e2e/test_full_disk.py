@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,20 +14,15 @@ from agent import sink as module
 from agent.sink import BusSink
 from nigrani.stream.events import AgentStatus
 from nigrani.stream.spool import Spool, SpoolReader
+from tests.e2e.disks import small
 
-MOUNT = ("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs")
 BATCH = 100
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() or subprocess.run([*MOUNT, disk], check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root and the right to mount")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    yield from small(tmp_path / "disk", "1m")
 
 
 def events(first: int) -> list[AgentStatus]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from axe_core_python.base import AXE_SCRIPT
 from selenium.common.exceptions import StaleElementReferenceException
@@ -22,11 +23,13 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from detector.alert import Reason
 from detector.cases.store import Store
 from detector.page import users
 from detector.page.desk import Desk
 from detector.page.server import PageServer
 from detector.page.settings import PageSettings
+from tests.detector.cases.made import alert
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
@@ -209,6 +212,8 @@ def test_from_alert_to_closed_case_by_mouse(browser: Open) -> None:
     ActionChains(page.driver).click(row.find_element(By.CSS_SELECTOR, ".c-risk")).perform()  # the whole row leads there
     page.await_text("h1", title)
     page.one(".mark").click()
+    page.run("for (const one of document.querySelectorAll('[name=csrf]')) one.value = 'of before a restart'")
+    page.run("return freshen()")
     page.one(".acts .primary").click()
     page.await_text(".done", "yours now")
     page.one("a[href='#assign']").click()
@@ -329,6 +334,33 @@ def test_login_in_a_browser(tmp_path: Path, browser: Open, up: Up) -> None:
         page.await_text("h1", "Log in")
         page.open("/cases")
         page.await_text("h1", "Log in")
+    finally:
+        server.close()
+        store.close_store()
+
+
+HOSTILE = (
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "</title><svg onload=alert(3)>", "javascript:alert(4)",
+    "\u202eevil", "x" * 180, '" autofocus onfocus=alert(5) x="', "](javascript:alert(6)) <b>",
+)  # fmt: skip
+
+
+def test_what_an_attacker_writes_neither_runs_nor_spreads(tmp_path: Path, browser: Open) -> None:
+    store = Store(tmp_path / "cases.db")
+    for at, text in enumerate(HOSTILE):
+        one = alert(text, text, minutes=at, level="high", peer=text)
+        one.title, one.zone, one.device_class, one.because, one.first_steps = text, text, text, [text], [text]
+        one.reasons = [Reason(text, 41, 2, 6, 504, own=False, minutes=503)]
+        store.add([msgspec.json.encode(one.ocsf())])
+    server = PageServer(Desk(store, PageSettings(listen="127.0.0.1:0")))
+    try:
+        page = browser(url=server.url.rstrip("/"))
+        for path in ("/cases?state=all", "/findings", *(f"/cases/{number + 1}" for number in range(len(HOSTILE)))):
+            page.open(path)
+            page.run("for (const one of document.querySelectorAll('details')) one.open = true")
+            assert page.run("return document.documentElement.scrollWidth") <= 1280, path
+            assert page.all("img, b, [onload], [onerror], [onfocus], [href^='javascript']") == [], path
+        page.assert_quiet()
     finally:
         server.close()
         store.close_store()

@@ -57,6 +57,8 @@ async function freshen() {
     const added = all(".row[id]", made).filter((row) => !before.has(row.id)).length;
     if (made.dataset.fresh === "list" && added) say(added === 1 ? "A new case" : `${added} new cases`);
   }
+  const proof = one("[name=csrf]", page)?.value; // a new one after a restart: what somebody is writing can still be sent
+  if (proof) for (const field of all("[name=csrf]")) field.value = proof;
   const mine = one("[data-updated]"), theirs = one("[data-updated]", page);
   if (mine && theirs && mine.dataset.updated !== theirs.dataset.updated) {
     mine.dataset.updated = theirs.dataset.updated;

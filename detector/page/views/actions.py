@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
@@ -96,7 +96,7 @@ def suppress(desk: Desk, request: Request) -> Response:
     """Keep findings of a kind silent for a while."""
     case, form, user = found(desk, request), request.state.form, request.state.session.user
     kind, scope = form.get("kind", ""), form.get("scope", "")
-    if kind not in case.kinds or scope not in {"device", "all"}:
+    if case.source != "finding" or kind not in case.kinds or scope not in {"device", "all"}:
         raise Refused(400, "This was not done", "Choose one of the case's kinds, and this device or all devices.")
     try:
         said = _said(form, "Say why, for those who come after you.")
@@ -147,14 +147,15 @@ def _said(form: Form, otherwise: str) -> str:
 
 
 def _until(desk: Desk, form: Form) -> datetime:
-    now, given = desk.now(), form.get("for", "")
-    if given.isdecimal():
-        until = now + timedelta(hours=min(int(given), 10_000))
-    else:
-        try:
-            until = datetime.fromisoformat(form.get("until", "")).replace(tzinfo=desk.times.zone)
-        except ValueError:
-            raise ValueError("Choose for how long, or until when.") from None
+    """The moment that was written down, else so many hours from now."""
+    now, hours, moment = desk.now(), form.get("for", ""), form.get("until", "")
+    try:
+        if moment:
+            until = datetime.fromisoformat(moment).replace(tzinfo=desk.times.zone).astimezone(UTC)
+        else:
+            until = now + timedelta(hours=min(int(hours), 10_000))
+    except (ValueError, OverflowError):
+        raise ValueError("Choose for how long, or until when.") from None
     if not now < until <= now + LONGEST_SUPPRESSION:
         raise ValueError(f"A suppression ends, within {LONGEST_SUPPRESSION.days} days: what must stay is a rule's filter.")
     return until

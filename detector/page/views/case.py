@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from detector.page.desk import Desk
 
 MAX_TOKENS = 30
+DRAWN = 5 * MAX_PAGE
+"""Findings of a case in its story, the newest."""
 SHOWN = 12
 """Findings of a case told in full, the most severe first."""
 DONE = {
@@ -44,6 +47,9 @@ DONE = {
     "deadline": "The report's state is kept.",
 }
 """What a page says after an action; the address names only the word."""
+
+
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class Told(NamedTuple):
@@ -60,17 +66,17 @@ def show(desk: Desk, request: Request) -> Response:
     """The page of a case. A read is history too: the first of a session, and of each hour."""
     case = found(desk, request)
     desk.viewed(request.state.session, f"case {case.number}", case.number, "viewed")
-    listing = desk.store.findings(Filter(case=case.number), limit=MAX_PAGE)
-    told = [tell(desk, one, alike) for one, alike in _chosen(listing.items)]
+    findings, total = _findings(desk, case)
+    told = [tell(desk, one, alike) for one, alike in _chosen(findings)]
     return desk.page(
         request,
         "case.html",
         case=case,
         told=told,
-        drawn=len(listing.items),
-        inside=listing.total,
-        timeline=timeline.draw(listing.items, desk.times.zone),
-        table=listing.items[:100],
+        drawn=len(findings),
+        inside=total,
+        timeline=timeline.draw(findings, desk.times.zone),
+        table=findings[:100],
         care=CARE,
         steps=steps(told),
         ticked=desk.store.steps(case.number),
@@ -80,7 +86,7 @@ def show(desk: Desk, request: Request) -> Response:
         verdicts=VERDICTS,
         authorities=AUTHORITIES,
         deadline_states=DEADLINE_STATES,
-        runbooks=_runbooks(desk, told),
+        runbooks=_runbooks(desk, case, told),
         tokens=_tokens(case, told),
     )
 
@@ -113,6 +119,17 @@ def steps(told: Iterable[Told]) -> list[tuple[str, list[str]]]:
     return found
 
 
+def _findings(desk: Desk, case: Case) -> tuple[list[Finding], int]:
+    """The newest DRAWN, and how many there are."""
+    found: list[Finding] = []
+    page = desk.store.findings(Filter(case=case.number), limit=MAX_PAGE)
+    found.extend(page.items)
+    while page.after and len(found) < DRAWN:
+        page = desk.store.findings(Filter(case=case.number), limit=MAX_PAGE, after=page.after)
+        found.extend(page.items)
+    return found, page.total
+
+
 def _chosen(findings: Sequence[Finding]) -> list[tuple[Finding, int]]:
     """One of each kind and device, of too many devices one of each kind; and how many more there are of it.
 
@@ -130,10 +147,12 @@ def _worst(group: Iterable[Finding]) -> int:
     return max(SEVERITIES.index(one.severity) for one in group)
 
 
-def _runbooks(desk: Desk, told: Iterable[Told]) -> list[tuple[str, str]]:
-    """Name and title of each runbook that the findings point to and that is here."""
-    names = dict.fromkeys(one.story.runbook for one in told)
-    return [(book.name, book.title) for name in names if (book := desk.runbooks.find(name)) is not None]
+def _runbooks(desk: Desk, case: Case, told: Iterable[Told]) -> list[tuple[str, str]]:
+    """Name and title of each runbook that is here: those that the findings point to, of trouble the alerts' own."""
+    names = [one.story.runbook for one in told]
+    if case.source == "pipeline":
+        names += [_CAPITAL.sub("-", kind.removeprefix("Nigrani")).lower() for kind in case.kinds]
+    return [(book.name, book.title) for name in dict.fromkeys(names) if (book := desk.runbooks.find(name)) is not None]
 
 
 def _tokens(case: Case, told: Iterable[Told]) -> list[str]:

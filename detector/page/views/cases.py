@@ -33,7 +33,7 @@ def cases(desk: Desk, request: Request) -> Response:
         asked=asked,
         listing=listing,
         totals=_totals(desk, asked.filter),
-        due=counts.report_due,
+        counts=counts,
         kinds=kinds,
         seen=_seen(listing.items),
         severities=SEVERITIES,

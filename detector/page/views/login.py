@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse
 
 from detector.page.guard import Refused
 from detector.page.metrics import LOGIN
+from detector.page.throttle import neighbourhood
 from detector.page.times import span
 from detector.page.users import NAME
 
@@ -35,17 +36,18 @@ def enter(desk: Desk, request: Request) -> Response:
     given = request.state.form
     name, target = given.get("name", "").strip().lower(), given.get("next", "")
     place = request.client.host if request.client else ""
-    wait = max(desk.tries.wait(place), desk.tries_of_name.wait(name))
+    near = neighbourhood(place)
+    wait = max(desk.tries.wait(near), desk.tries_of_name.wait(name))
     if wait:
         return _page(desk, request, target, f"Too many attempts. Try again in {span(wait)}.", 429)
     user = _checked(desk, name, given.get("password", ""))
     if user is None:
-        desk.tries.fail(place)
+        desk.tries.fail(near)
         desk.tries_of_name.fail(name)
         known = name if NAME.fullmatch(name) else "?"
         desk.store.record(None, known, "login-refused", f"from {place}")
         return _page(desk, request, target, "Name and password do not match.", 403)
-    desk.tries.forget(place)
+    desk.tries.forget(near)
     desk.store.record(None, user.name, "logged-in", f"from {place}")
     answer = RedirectResponse(_inside(target), 303)
     answer.set_cookie(
@@ -67,7 +69,9 @@ def leave(desk: Desk, request: Request) -> Response:
         raise Refused(404, "There is no login here")
     desk.store.record(None, request.state.session.user.name, "logged-out")
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(desk.cookie, path="/", secure=desk.settings.tls.certificate is not None, httponly=True)
+    answer.delete_cookie(
+        desk.cookie, path="/", secure=desk.settings.tls.certificate is not None, httponly=True, samesite="strict"
+    )
     return answer
 
 

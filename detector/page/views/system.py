@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from detector.cases.case import Filter
+from detector.page import story
 from detector.page.desk import HERE
 from detector.page.guard import Refused
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from detector.page.desk import Desk
+    from detector.page.runbooks import Runbook
 
 WEEK = timedelta(days=7)
 STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -28,10 +30,22 @@ def runbooks(desk: Desk, request: Request) -> Response:
 
 def runbook(desk: Desk, request: Request) -> Response:
     """One of them."""
-    book = desk.runbooks.find(request.path_params["name"])
+    name = request.path_params["name"]
+    book = desk.runbooks.find(name)
+    if book is None and (other := _of_kind(desk, name)) is not None:
+        return RedirectResponse(f"/runbooks/{other.name}", 303)
     if book is None:
         raise Refused(404, "There is no such runbook", "Site's own runbooks are files in the folder page.runbooks.")
     return desk.page(request, "runbook.html", book=book)
+
+
+def _of_kind(desk: Desk, kind: str) -> Runbook | None:
+    """Alerts of Prometheus name a kind of finding, or what an anomaly is of; which runbook that has, its findings tell."""
+    for slug in (kind, f"anomaly-{kind}"):
+        for newest in desk.store.findings(Filter(kind=slug), limit=1).items:
+            found = desk.store.finding(newest.uid)
+            return desk.runbooks.find(story.read(found.ocsf).runbook) if found else None
+    return None
 
 
 def suppressions(desk: Desk, request: Request) -> Response:

@@ -26,7 +26,7 @@ def take(desk: Desk, request: Request) -> Response:
         return PlainTextResponse("Content-Type must be application/json\n", 415)
     try:
         desk.store.notify(request.state.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return PlainTextResponse(f"{error}\n", 400)
     return PlainTextResponse("taken\n")
 

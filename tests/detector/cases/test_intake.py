@@ -45,7 +45,7 @@ def write(path: Path, *lines: bytes) -> None:
         file.writelines(line + b"\n" for line in lines)
 
 
-def until(what: Callable[[], object], seconds: float = 10.0) -> None:
+def until(what: Callable[[], object], seconds: float = 60.0) -> None:
     limit = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < limit
@@ -55,7 +55,7 @@ def until(what: Callable[[], object], seconds: float = 10.0) -> None:
 def test_what_is_logged_is_in_the_store(make: Callable[[], Intake], log: Path) -> None:
     write(log, finding("a", "ip:a"))
     intake = make()
-    assert intake.settle(5)
+    assert intake.settle(60)
     write(log, finding("b", "ip:b"), b"no finding")
     until(lambda: intake.store.findings().total == 2)
     assert (intake.up, intake.behind(), intake.failures) == (True, 0, 0)
@@ -65,11 +65,11 @@ def test_what_is_logged_is_in_the_store(make: Callable[[], Intake], log: Path) -
 def test_a_restart_goes_on_where_it_was(make: Callable[[], Intake], log: Path) -> None:
     write(log, finding("a", "ip:a"))
     first = make()
-    assert first.settle(5)
+    assert first.settle(60)
     write(log, finding("b", "ip:b"))
     first.close()
     second = make()
-    assert second.settle(5)
+    assert second.settle(60)
     counts = second.store.counts()
     assert (counts.taken, counts.repeated) == (2, 0)
 
@@ -78,7 +78,7 @@ def test_two_detectors_do_not_fill_one_store(
     make: Callable[[], Intake], log: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = make()
-    assert first.settle(5)
+    assert first.settle(60)
     second = make()
     until(lambda: second.failures > 0)
     assert not second.up
@@ -98,7 +98,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again(make: Callable[[], Intake]
     assert not intake.up
     path.unlink()
     until(lambda: intake.up)
-    assert intake.settle(5)
+    assert intake.settle(60)
     assert intake.store.findings().total == 1
 
 
@@ -108,7 +108,7 @@ def test_a_locked_store_is_waited_for(
     caplog.set_level(logging.WARNING)
     monkeypatch.setattr("detector.cases.database.BUSY_MS", 20)
     intake = make()
-    assert intake.settle(5)
+    assert intake.settle(60)
     other = sqlite3.connect(tmp_path / "cases.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     write(log, finding("a"), finding("b"))
@@ -125,7 +125,7 @@ def test_a_locked_store_is_waited_for(
 def test_a_store_that_was_taken_away_is_made_anew_and_filled(make: Callable[[], Intake], tmp_path: Path, log: Path) -> None:
     write(log, finding("a", "ip:a"))
     intake = make()
-    assert intake.settle(5)
+    assert intake.settle(60)
     for path in tmp_path.glob("cases.db*"):
         if path.suffix != ".lock":
             path.unlink()
@@ -150,11 +150,11 @@ def test_one_finding_that_was_not_foreseen_holds_up_none(
     write(log, finding("a", "ip:a"), finding("poison", "ip:b"), finding("c", "ip:c"))
     intake = make()
     until(lambda: intake.refused == 1)
-    assert intake.settle(5)
+    assert intake.settle(60)
     assert intake.store.findings().total == 2
     intake.close()
     again = make()
-    assert again.settle(5)
+    assert again.settle(60)
     assert again.store.counts().repeated == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from detector.cases import retirement
 from detector.cases.case import Filter
+from detector.cases.reading import ms
 from detector.cases.store import Store
 from tests.detector.cases.made import NOW, Clock, finding
 
@@ -34,7 +35,7 @@ def test_closed_cases_go_whole_and_open_ones_stay(store: Store, clock: Clock) ->
     assert store.findings(Filter(case=1)).total == 0
     assert store.findings().total == 2
     assert store.counts().retired == 1
-    assert store.history(0)[-1].text == "1 closed cases past the retention"
+    assert store.history(0)[-1].text == "1 closed case past the retention"
     clock.go(days=10_000)
     assert store.retire() == 1
     assert [case.number for case in store.cases().items] == [3], "an open one stays for ever"
@@ -76,3 +77,15 @@ def test_room_is_given_back(store: Store, clock: Clock) -> None:
     store.retire()
     with store._database.read() as connection:
         assert connection.execute("PRAGMA page_count").fetchone()[0] < before / 2
+
+
+def test_a_case_that_is_reopened_while_it_goes_keeps_what_is_left(store: Store, clock: Clock) -> None:
+    store.add([finding("port_scan", "ip:a", minutes=number) for number in range(10)])
+    store.close(1, "asha", "expected", "x")
+    clock.go(days=400)
+    round_ = retirement.Retirement(store._database, ms(clock()), ms(clock() - timedelta(days=365)))
+    assert round_._oldest() == 1
+    store.reopen(1, "asha", "it came again")
+    assert round_._some(retirement._OF_CLOSED, 1) == 0
+    assert round_._case(1) == 0
+    assert store.findings(Filter(case=1)).total == 10

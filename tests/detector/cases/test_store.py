@@ -307,3 +307,12 @@ def test_a_locked_store_says_so(store: Store) -> None:
     other.execute("ROLLBACK")
     other.close()
     assert store.add([finding()]) == 1
+
+
+@pytest.mark.parametrize("number", [0, -1, 1 << 63, 10**30])
+def test_a_number_that_can_be_of_no_case(store: Store, number: int) -> None:
+    assert store.case(number) is None
+    with pytest.raises(LookupError, match="there is no case"):
+        store.note(number, "asha", "x")
+    with pytest.raises(LookupError, match="there is no suppression"):
+        store.unsuppress(number, "asha")

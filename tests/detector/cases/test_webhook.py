@@ -70,6 +70,13 @@ def test_the_same_notification_once_more_does_nothing(store: Store) -> None:
     assert store.case(2).again == 1  # type: ignore[union-attr]
 
 
+def test_a_link_of_any_length_is_no_reason_to_refuse(store: Store) -> None:
+    """Prometheus writes the whole expression of an alerting rule into it."""
+    told = payload()
+    told["alerts"][0]["generatorURL"] = "http://prometheus/graph?g0.expr=" + "x" * 10_000
+    assert store.notify(told).done == "opened"
+
+
 def test_a_person_s_case_is_not_closed(store: Store) -> None:
     store.notify(payload())
     store.acknowledge(1, "asha")

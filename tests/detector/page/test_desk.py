@@ -86,4 +86,5 @@ def test_a_store_that_fails_is_told_as_such(visitor: Visitor, desk: Desk, store:
     answer = visitor.get("/cases")
     assert answer.status == 503
     assert "alerts wait in their log" in answer.words
+    assert "Attention Case store cannot be used" in answer.words
     assert "gone" not in answer.words

@@ -12,8 +12,8 @@ from detector.page.listener import Listener
 from nigrani.service.errors import Problem
 
 
-def connected(server: Listener) -> tuple[socket.socket, socket.socket]:
-    client = socket.create_connection(server.getsockname())
+def connected(server: Listener, origin: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
+    client = socket.create_connection(server.getsockname(), source_address=(origin, 0))
     client.settimeout(5)
     return client, server.accept()[0]
 
@@ -61,3 +61,13 @@ def test_an_address_that_is_taken_says_so() -> None:
         port = server.getsockname()[1]
         with pytest.raises(Problem, match=f"cannot serve the page on 127.0.0.1:{port}: Address already in use"):
             Listener("127.0.0.1", port, Counter())
+
+
+def test_one_host_that_opens_many_keeps_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_CONNECTIONS", 3)
+    with Listener("127.0.0.1", 0, Counter()) as server:
+        pairs = [connected(server), *(connected(server, "127.0.0.2") for _ in range(8))]
+        assert [ended(client) for client, _ in pairs] == [False, *[True] * 6, False, False]
+        for pair in pairs:
+            for one in pair:
+                one.close()

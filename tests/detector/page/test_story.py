@@ -44,3 +44,7 @@ def test_lists_are_bounded() -> None:
 @given(st.dictionaries(st.sampled_from(["unmapped", "finding_info", "remediation"]), JSON))
 def test_whatever_it_is_it_is_read_or_left(document: dict[str, object]) -> None:
     assert isinstance(read(msgspec.json.encode(document)), Story)
+
+
+def test_lists_within_lists_without_end_tell_nothing() -> None:
+    assert read(b'{"unmapped": ' + b"[" * 100_000 + b"]" * 100_000 + b"}") == Story()

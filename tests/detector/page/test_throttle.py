@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from detector.page.throttle import MAX_KEYS, Throttle
+import pytest
+
+from detector.page.throttle import MAX_KEYS, Throttle, neighbourhood
 from tests.detector.page.test_sessions import Now
 
 
@@ -32,3 +34,17 @@ def test_the_table_is_bounded() -> None:
         throttle.fail(str(number))
     assert throttle.wait("0") == 0
     assert throttle.wait(str(MAX_KEYS)) > 0
+
+
+@pytest.mark.parametrize(
+    ("address", "counts_as"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:10.1.2.3", "::ffff:10.1.2.3"),
+        ("", ""),
+    ],
+)
+def test_a_host_is_one_address_whatever_it_may_have(address: str, counts_as: str) -> None:
+    assert neighbourhood(address) == counts_as

@@ -72,12 +72,28 @@ class Visitor:
         """Log in."""
         return self.post("/login", {"name": name, "password": password, "next": target}, csrf="")
 
+    def abandon(self, address: str) -> list[dict[str, Any]]:
+        """Ask for a page, and be gone before it is made; what was sent to nobody."""
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        self._loop.run_until_complete(self._app(self._scope("GET", address, {}), receive, send))
+        return sent
+
     def _ask(self, method: str, address: str, body: bytes, headers: dict[str, str]) -> Answer:
+        return self._loop.run_until_complete(self._talk(self._scope(method, address, headers), body))
+
+    def _scope(self, method: str, address: str, headers: dict[str, str]) -> dict[str, Any]:
         parts = urlsplit(address)
         given = {"host": self._host, **{name.replace("_", "-").lower(): value for name, value in headers.items()}}
         if self.cookies:
             given["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        scope = {
+        return {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
@@ -91,7 +107,6 @@ class Visitor:
             "client": (self._client, 5),
             "server": ("127.0.0.1", 9466),
         }
-        return self._loop.run_until_complete(self._talk(scope, body))
 
     async def _talk(self, scope: dict[str, Any], body: bytes) -> Answer:
         sent: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ from detector.reports.document import TO_FILL
 from detector.reports.layout import blocks, runs
 from detector.reports.organisation import Organisation, Person
 from tests.detector.reports.made import DEVICE, WHEN, a_case, a_finding, an_entry
-from tests.detector.reports.test_document import HOSTILE
+from tests.detector.reports.test_document import HOSTILE, IN_JSON
 
 WHOLE = Organisation(
     name="City Hospital",
@@ -97,7 +97,7 @@ def test_the_same_of_the_same() -> None:
     assert draft() == draft()
 
 
-@given(HOSTILE, HOSTILE, st.lists(HOSTILE, max_size=3))
+@given(HOSTILE, IN_JSON, st.lists(HOSTILE, max_size=3))
 def test_hostile_text_changes_nothing_but_its_own_cell(title: str, why: str, kinds: list[str]) -> None:
     finding = a_finding(title=title, because=[why], about=[why], device=why, zone=title)
     case = a_case(title=title, device=why, zone=title, device_class=why, kinds=tuple(kinds)[:MAX_KINDS])

@@ -26,6 +26,8 @@ HOSTILE = st.text(st.characters(exclude_categories=()), max_size=200) | st.sampl
         "`" * 9,
     ]
 )
+IN_JSON = HOSTILE.map(lambda text: text.encode("utf-8", "replace").decode())
+"""As a finding may have it: no JSON holds half a pair of surrogates."""
 
 
 def test_it_counts_what_waits() -> None:

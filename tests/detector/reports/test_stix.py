@@ -14,7 +14,7 @@ from detector.cases.case import Case, Finding
 from detector.reports import stix
 from detector.reports.organisation import Organisation, Person
 from tests.detector.reports.made import DEVICE, PEER, WHEN, a_case, a_finding
-from tests.detector.reports.test_document import HOSTILE
+from tests.detector.reports.test_document import IN_JSON
 
 HOSPITAL = Organisation(name="City Hospital", reporter=Person("A. Kumar", email="ciso@hospital.example"))
 
@@ -109,7 +109,7 @@ def test_a_storm_is_told_in_bounds() -> None:
 
 
 @settings(max_examples=15)
-@given(HOSTILE, HOSTILE)
+@given(IN_JSON, IN_JSON)
 def test_hostile_text_makes_no_invalid_bundle(one: str, two: str) -> None:
     finding = a_finding(title=one, because=[two], about=[two], device=one, zone=two, attacks=[one], kind="tunnel")
     validated(bundle(a_case(title=two), finding))

@@ -16,3 +16,9 @@ def test_what_people_write(text: str, seconds: float) -> None:
 def test_what_is_no_length_of_time(text: str) -> None:
     with pytest.raises(ValueError, match="is no length of time: write a number and one of"):
         duration(text)
+
+
+@pytest.mark.parametrize("text", ["36501d", "9" * 400 + "s"])
+def test_what_no_calendar_has(text: str) -> None:
+    with pytest.raises(ValueError, match="longer than a hundred years"):
+        duration(text)

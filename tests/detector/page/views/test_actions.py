@@ -69,6 +69,15 @@ def test_what_cannot_be_done_says_why_and_changes_nothing(
     assert now(store) == before
 
 
+def test_two_close_at_once_and_one_of_them_is_told(visitor: Visitor, store: Store, case: int) -> None:
+    forms = [{"verdict": verdict, "text": "seen"} for verdict in ("expected", "true-positive")]
+    assert [visitor.post("/cases/1/close", form).status for form in forms] == [303, 400]
+    answer = visitor.post("/cases/1/close", forms[1])
+    assert "case 1 is closed already" in answer.words
+    assert '<a href="/cases/1">Back to case 1</a>' in answer.text
+    assert now(store).verdict == "expected"
+
+
 def test_an_action_that_is_none_and_a_case_that_is_not_there(visitor: Visitor, case: int) -> None:
     assert visitor.post("/cases/1/delete").status == 404
     assert visitor.post("/cases/77/note", {"text": "x"}).status == 404
@@ -105,9 +114,11 @@ def test_suppressed_and_heard_again(visitor: Visitor, store: Store, clock: Clock
 
 
 def test_until_is_meant_in_the_sites_time(visitor: Visitor, store: Store, case: int) -> None:
-    form = {"kind": "flood", "scope": "all", "for": "", "until": "2026-03-03T00:00", "text": "maintenance"}
+    """And what somebody wrote goes before what the form chose for them."""
+    form = {"kind": "flood", "scope": "all", "for": "24", "until": "2026-03-03T00:00", "text": "maintenance"}
     visitor.post("/cases/1/suppress", form)
     assert store.suppressions()[0].until.strftime("%d %H:%M") == "02 18:30"
+    assert "until 2026-03-02 18:30 UTC" in store.history(1)[-1].text
 
 
 class TestReveal:

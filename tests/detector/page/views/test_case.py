@@ -9,6 +9,7 @@ import pytest
 
 from detector.alert import Reason
 from detector.cases.store import Store
+from detector.page.views import case as view
 from detector.response import CARE
 from tests.detector.cases.made import Clock, alert, finding
 from tests.detector.page.visitor import Visitor, notice
@@ -88,9 +89,26 @@ def test_a_read_that_cannot_be_noted_is_read(
 def test_a_storm_is_told_by_its_kinds(visitor: Visitor, store: Store) -> None:
     store.add([finding("port_scan", "ip:a", minutes=(at + 0.5) / 60) for at in range(2000)])
     answer = visitor.get("/cases/1")
-    assert "and 999 alike" in answer.words
-    assert "The newest 1,000 of 2,000 are drawn." in answer.words
+    assert "and 1,999 alike" in answer.words
+    assert "are drawn" not in answer.words
     assert len(answer.body) < 120_000
+
+
+def test_of_too_many_the_newest_are_told(visitor: Visitor, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "MAX_PAGE", 10)
+    monkeypatch.setattr(view, "DRAWN", 20)
+    store.add([finding("port_scan", "ip:a", minutes=(at + 0.5) / 60) for at in range(30)])
+    words = visitor.get("/cases/1").words
+    assert "and 19 alike of the newest 20" in words
+    assert "The newest 20 of 30 are drawn." in words
+
+
+def test_a_case_that_went_into_another_leads_there(visitor: Visitor, store: Store) -> None:
+    store.add([finding("port_scan", f"ip:{at}", minutes=at / 10) for at in range(60)])
+    gone = next(one.number for one in store.cases(limit=100).items if not one.findings)
+    into = next(entry.data["into"] for entry in store.history(gone) if entry.action == "merged")
+    assert f'its findings are in <a href="/cases/{into}">case {into}</a>' in visitor.get(f"/cases/{gone}").text
+    assert f'<a href="/cases/{gone}">case {gone}</a>' in visitor.get(f"/cases/{into}").text
 
 
 def test_an_outbreak_is_told_once(visitor: Visitor, store: Store) -> None:
@@ -121,3 +139,35 @@ def test_a_case_that_is_not_there(visitor: Visitor, number: str) -> None:
     answer = visitor.get(f"/cases/{number}")
     assert answer.status == 404
     assert "There is no case" in answer.words
+
+
+def test_trouble_of_our_own_has_its_runbook_and_nothing_of_findings(visitor: Visitor, store: Store) -> None:
+    store.notify(notice().replace(b"AgentSilent", b"NigraniAgentSilent"))
+    text = visitor.get("/cases/1").text
+    assert 'href="/runbooks/agent-silent"' in text
+    assert "of 100" not in text
+    assert "Suppress findings" not in text
+    assert (
+        visitor.post("/cases/1/suppress", {"kind": "NigraniAgentSilent", "scope": "all", "for": "4", "text": "x"}).status
+        == 400
+    )
+    assert store.suppressions() == []
+
+
+@pytest.mark.parametrize("moment", [0, 253_402_300_799_999])
+def test_a_finding_of_any_time_hides_no_other(visitor: Visitor, store: Store, moment: int) -> None:
+    """9999-12-31T23:59:59 is no time any more in a zone east of Greenwich."""
+    told = msgspec.json.decode(finding(level="high"))
+    told["time"], told["finding_info"]["first_seen_time"] = moment, 0
+    store.add([msgspec.json.encode(told), finding(minutes=1)])
+    uid = told["metadata"]["uid"]
+    device = "/devices/ip:a"
+    papers = ("/cases/1/report/cert-in", "/cases/1/report/dpdp.pdf", "/cases/1/stix")
+    for address in ("/cases?state=all", "/cases/1", "/findings", f"/findings/{uid}", device, "/api/cases", *papers):
+        assert visitor.get(address).status == 200, address
+
+
+def test_only_steps_that_are_shown_are_counted(visitor: Visitor, store: Store, told: int) -> None:
+    store.step(1, "asha", "Of a finding that is not shown any more.", done=True)
+    store.step(1, "asha", "Ask the network team.", done=True)
+    assert "1 of 2 done" in visitor.get("/cases/1").words

@@ -27,12 +27,22 @@ def test_active_cases_the_most_urgent_first(visitor: Visitor, three: None) -> No
     answer = visitor.get("/cases")
     assert titles(answer.text) == ["Dns tunnel", "Port scan"]
     assert "Active 2 Open 2 Acknowledged 0 Closed 1 All 3" in answer.words
-    assert "CERT-In next due" in answer.words
+    assert "CERT-In report 6 h left 2 Mar 2026 19:30 IST · 14:00 UTC, and 1 more" in answer.words
 
 
-def test_an_empty_store_is_calm(visitor: Visitor) -> None:
+def test_a_report_does_not_end_with_its_case(visitor: Visitor, store: Store, three: None) -> None:
+    store.close(3, "asha", "true-positive", "it was one")
+    assert "CERT-In 6 h left" in visitor.get("/cases?state=closed").words
+    assert "CERT-In report 6 h left" in visitor.get("/cases/3").words
+
+
+def test_an_empty_store_is_calm(visitor: Visitor, store: Store) -> None:
+    assert "Nothing has been found yet" in visitor.get("/cases").words
+    assert "Nothing has been found yet" in visitor.get("/findings").words
+    assert "No finding is like that" in visitor.get("/findings?q=x").words
+    store.add([finding()])
+    store.close(1, "asha", "expected", "a test")
     assert "Nothing is open" in visitor.get("/cases").words
-    assert "No finding is like that" in visitor.get("/findings").words
 
 
 @pytest.mark.parametrize(

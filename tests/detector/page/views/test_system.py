@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from detector.cases.store import Store
-from tests.detector.cases.made import finding
+from tests.detector.cases.made import alert, finding
 from tests.detector.page.visitor import Visitor
 
 
@@ -42,3 +43,14 @@ def test_the_pulse(visitor: Visitor, case: int) -> None:
 @pytest.mark.parametrize("name", ["base.html", "..%2fapp.py", "", "page.css.bak"])
 def test_other_files_are_not_served(visitor: Visitor, name: str) -> None:
     assert visitor.get(f"/static/{name}").status == 404
+
+
+def test_an_alert_that_names_a_kind_leads_to_its_runbook(visitor: Visitor, store: Store) -> None:
+    """As Prometheus' annotations do, which know no more."""
+    assert visitor.get("/runbooks/smb_sweep").status == 404
+    for kind, book in (("smb_sweep", "lateral-movement"), ("anomaly-volume", "anomaly-volume")):
+        made = alert(kind, "ip:a")
+        made.runbook = book
+        store.add([msgspec.json.encode(made.ocsf())])
+    assert visitor.get("/runbooks/smb_sweep").headers["location"] == "/runbooks/lateral-movement"
+    assert visitor.get("/runbooks/volume").headers["location"] == "/runbooks/anomaly-volume"

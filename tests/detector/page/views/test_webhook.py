@@ -24,6 +24,7 @@ def test_it_makes_a_case_once(visitor: Visitor, store: Store) -> None:
 
 def test_what_is_none_says_why(visitor: Visitor) -> None:
     assert visitor.send(PATH, b"{", **JSON).status == 400
+    assert visitor.send(PATH, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, **JSON).status == 400
     assert (
         visitor.send(PATH, NOTICE, content_type="text/plain").status == 415
     )  # what a foreign page could make a browser send
