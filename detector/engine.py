@@ -40,7 +40,7 @@ from detector.gate import Gate, Passed
 from detector.model import Ensemble, Floats
 from detector.response import RESPONSES, SILENT, WEAK, leading
 from detector.risk import Risk
-from detector.rule import Hit, Known
+from detector.rule import Hit
 from detector.ruleset import RuleSet
 from detector.seen import Seen
 from detector.silence import PATIENCE, Heard, Silence, Silent
@@ -237,7 +237,8 @@ class Engine:
                     self._batch.append((flow_row(event, new), window, event.agent))
                     if len(self._batch) >= BATCH:
                         self._score()
-        for hit in self._match(event, self._beside):
+        timed = not self.counters.events % SAMPLE
+        for hit in self._timed(event) if timed else self.rules.match(event, self._beside):
             told = hit.event or event
             if not (hit.rule.held and self._gate.holds(hit, told)):
                 self._rule(hit, window if told is event else None, told)
@@ -247,12 +248,10 @@ class Engine:
             self._score()
             self._close(self.windows.close(event.agent))
 
-    def _match(self, event: Event, extra: Known) -> Sequence[Hit]:
-        """What the rules say; how long they took, of some events."""
-        if self.counters.events % SAMPLE:
-            return self.rules.match(event, extra)
+    def _timed(self, event: Event) -> Sequence[Hit]:
+        """What the rules say, and note how long they took."""
         began = perf_counter()
-        hits = self.rules.match(event, extra)
+        hits = self.rules.match(event, self._beside)
         self.counters.rule_seconds.add(perf_counter() - began)
         return hits
 

@@ -6,7 +6,7 @@ asked the model before is new once, and is told in the rules' field `nigrani.new
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -112,19 +112,27 @@ _FACTS: dict[type[Event], Callable[[Any], Facts]] = {
 }
 
 
+class _Everything:
+    """Stands for a set that a baseline lacks."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
 class Seen:
     """The sets of a baseline."""
 
     def __init__(self, sets: Mapping[str, SeenSet]) -> None:
         self._sets = dict(sets)
+        self._known: dict[str, Container[str]] = {**dict.fromkeys(KINDS, _Everything()), **sets}
 
     def new(self, event: Event) -> tuple[str, ...]:
         """Which kinds of fact of the event were never seen."""
         facts = _FACTS.get(type(event))
         if facts is None:
             return ()
-        sets = self._sets
-        found = [kind for kind, value in facts(event) if kind in sets and value not in sets[kind]]
+        known = self._known
+        found = [kind for kind, value in facts(event) if value not in known[kind]]
         return tuple(found) if found else ()
 
     def arrays(self) -> dict[str, NDArray[Any]]:

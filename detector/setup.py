@@ -134,7 +134,7 @@ def start_cases(config: DetectorConfig, service: Service) -> Intake | None:
 def start_page(config: DetectorConfig, service: Service, cases: Intake | None) -> PageServer | None:
     """Serve the page of the store that this detector fills, from a thread; None where it fills none, or shall not.
 
-    To be closed before the intake. Raises Problem or BadConfig where its users or certificate cannot be used.
+    To be closed before the intake. Whatever is wrong with its address, users or certificate is told and tried again.
     """
     if cases is None or not config.page.listen:
         return None
@@ -144,7 +144,8 @@ def start_page(config: DetectorConfig, service: Service, cases: Intake | None) -
     from detector.page.server import PageServer  # noqa: PLC0415 - as above
 
     site = Site(config.alerts.false_alarms_per_week, config.organisation)
-    page = PageServer(Desk(cases.store, config.page, health.of(service, cases), site))
+    pulse = health.of(service, cases)
+    page = PageServer(config.page, lambda: Desk(cases.store, config.page, pulse, site))
     service.metrics.registry.register(PageMetrics(page))
     return page
 

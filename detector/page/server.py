@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -14,6 +16,8 @@ from nigrani.service.errors import Problem
 
 if TYPE_CHECKING:
     from detector.page.desk import Desk
+    from detector.page.metrics import Tally
+    from detector.page.settings import PageSettings
 
 AGAIN = 10.0
 """Seconds until a place that is taken is tried again."""
@@ -25,16 +29,16 @@ log = logging.getLogger(__name__)
 
 
 class PageServer:
-    """Serves from a thread of its own, as soon as the address is free."""
+    """Serves from a thread of its own, as soon as the address is free and users and certificate can be read."""
 
-    def __init__(self, desk: Desk) -> None:
-        """Raises Problem where TLS cannot be had."""
+    def __init__(self, settings: PageSettings, make_desk: Callable[[], Desk]) -> None:
+        """make_desk: called at each try; what it raises as Problem is told, and tried again."""
         self.url = ""
         """Where it is served; empty while it is not."""
         self.trouble = ""
-        self.tally = desk.tally
-        self._settings = desk.settings
-        self._config = _config(desk)
+        self.tally: Tally = Counter()
+        self._settings = settings
+        self._make_desk = make_desk
         self._server: _Server | None = None
         self._ending = threading.Event()
         self._tried = threading.Event()
@@ -54,9 +58,11 @@ class PageServer:
             try:
                 self._serve()
             except Problem as problem:
-                if not self.trouble:
-                    log.error("%s; tried again every %g s, and detection goes on", problem, AGAIN)  # noqa: TRY400 - one line
-                self.trouble = str(problem)
+                trouble = str(problem).replace("\n", "; ")
+                if trouble != self.trouble:
+                    text = "no page: %s; tried again every %g s, and detection goes on"
+                    log.error(text, trouble, AGAIN)  # noqa: TRY400 - one line says it
+                self.trouble = trouble
             except Exception:  # the thread's outer loop
                 log.exception("the page ended; it is begun again in %g s", AGAIN)
             self.url = ""
@@ -65,13 +71,16 @@ class PageServer:
 
     def _serve(self) -> None:
         settings = self._settings
+        desk = self._make_desk()
+        desk.tally = self.tally
+        config = _config(desk)
         listener = Listener(settings.host, settings.port, self.tally)
         scheme = "http" if settings.tls.certificate is None else "https"
         self.url = f"{scheme}://{settings.listen.rpartition(':')[0]}:{listener.getsockname()[1]}/"
         if self.trouble:
             log.warning("the page is served again: %s", self.url)
             self.trouble = ""
-        self._server = _Server(self._config, listener)
+        self._server = _Server(config, listener)
         if self._ending.is_set():
             self._server.should_exit = True
         self._server.ready = self._tried

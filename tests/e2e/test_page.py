@@ -26,10 +26,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 from detector.alert import Reason
 from detector.cases.store import Store
 from detector.page import users
-from detector.page.desk import Desk
-from detector.page.server import PageServer
 from detector.page.settings import PageSettings
 from tests.detector.cases.made import alert
+from tests.detector.page.visitor import serving
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
@@ -316,7 +315,7 @@ def test_login_in_a_browser(tmp_path: Path, browser: Open, up: Up) -> None:
     path = tmp_path / "page.users"
     users.write(path, {"asha": users.User("asha", "respond", users.hashed(PASSWORD))})
     store = Store(up.state / "cases.db")
-    server = PageServer(Desk(store, PageSettings(listen="127.0.0.1:0", users=path)))
+    server = serving(store, PageSettings(listen="127.0.0.1:0", users=path))
     try:
         page = browser(url=server.url.rstrip("/"))
         page.open("/cases/4")
@@ -352,7 +351,7 @@ def test_what_an_attacker_writes_neither_runs_nor_spreads(tmp_path: Path, browse
         one.title, one.zone, one.device_class, one.because, one.first_steps = text, text, text, [text], [text]
         one.reasons = [Reason(text, 41, 2, 6, 504, own=False, minutes=503)]
         store.add([msgspec.json.encode(one.ocsf())])
-    server = PageServer(Desk(store, PageSettings(listen="127.0.0.1:0")))
+    server = serving(store, PageSettings(listen="127.0.0.1:0"))
     try:
         page = browser(url=server.url.rstrip("/"))
         for path in ("/cases?state=all", "/findings", *(f"/cases/{number + 1}" for number in range(len(HOSTILE)))):

@@ -12,7 +12,7 @@ from detector.page.desk import Desk
 from detector.page.metrics import PageMetrics
 from detector.page.server import PageServer
 from detector.page.settings import PageSettings
-from tests.detector.page.visitor import Visitor
+from tests.detector.page.visitor import Visitor, serving
 
 
 def series(page: PageServer | None) -> dict[tuple[str, ...], float]:
@@ -30,7 +30,7 @@ def test_all_series_are_there_at_0() -> None:
 
 
 def test_a_page_that_is_served(store: Store) -> None:
-    page = PageServer(Desk(store, PageSettings(listen="127.0.0.1:0")))
+    page = serving(store, PageSettings(listen="127.0.0.1:0"))
     with urlopen(f"{page.url}cases", timeout=10) as answer:
         answer.read()
     assert series(page)["nigrani_page_up",] == 1

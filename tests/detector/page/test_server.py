@@ -17,11 +17,10 @@ import pytest
 from bench.kafka.certificates import Authority
 from detector.cases.store import Store
 from detector.page import listener, server
-from detector.page.desk import Desk
 from detector.page.listener import Listener
 from detector.page.server import PageServer
 from detector.page.settings import PageSettings, PageTls
-from nigrani.service.errors import Problem
+from tests.detector.page.visitor import serving
 
 Serve = Callable[..., PageServer]
 
@@ -31,7 +30,7 @@ def serve(store: Store) -> Iterator[Serve]:
     opened: list[PageServer] = []
 
     def begin(**settings: object) -> PageServer:
-        made = PageServer(Desk(store, PageSettings(**{"listen": "127.0.0.1:0", **settings})))
+        made = serving(store, PageSettings(**{"listen": "127.0.0.1:0", **settings}))
         opened.append(made)
         return made
 
@@ -81,6 +80,13 @@ def test_it_ends_though_a_client_holds_on(serve: Serve) -> None:
         assert time.monotonic() - began < 6
 
 
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_a_port_that_is_taken_is_waited_for(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,10 +97,7 @@ def test_a_port_that_is_taken_is_waited_for(
         assert page.url == ""
         assert "Address already in use" in page.trouble
         time.sleep(0.4)
-    until = time.monotonic() + 10
-    while not page.url:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    until(lambda: page.url)
     assert status(page) == 200
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
@@ -158,7 +161,26 @@ class TestTls:
             with contextlib.suppress(ConnectionResetError):
                 assert b"HTTP" not in plain.recv(1000)
 
-    def test_files_that_cannot_be_used_are_told_at_the_start(self, store: Store, tmp_path: Path) -> None:
-        tls = PageTls(tmp_path / "none.crt", tmp_path / "none.key")
-        with pytest.raises(Problem, match=r"page\.tls: .*none\.crt"):
-            PageServer(Desk(store, PageSettings(tls=tls)))
+    def test_files_that_cannot_be_used_are_waited_for(
+        self,
+        serve: Serve,
+        tmp_path: Path,
+        authority: Authority,
+        users_file: Path,
+        context: ssl.SSLContext,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(server, "AGAIN", 0.05)
+        mine = authority.issue(tmp_path, "page")
+        hidden, place = tmp_path / "hidden", tmp_path / "later.users"
+        key = mine.key.rename(hidden)
+        page = serve(tls=PageTls(mine.certificate, mine.key), users=place, hosts=("localhost",))
+        assert not page.url
+        assert "page.users" in page.trouble
+        users_file.rename(place)
+        until(lambda: "page.tls" in page.trouble)
+        key.rename(mine.key)
+        until(lambda: page.url and not page.trouble)
+        assert status(page, "/login", context) == 200
+        assert [record.levelname for record in caplog.records if "detection goes on" in record.message] == ["ERROR"] * 2

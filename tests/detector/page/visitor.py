@@ -9,11 +9,19 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode, urlsplit
 
+from detector.cases.store import Store
 from detector.page.app import make_app
 from detector.page.desk import Desk
+from detector.page.server import PageServer
+from detector.page.settings import PageSettings
 from tests.detector.cases.made import NOW
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+
+
+def serving(store: Store, settings: PageSettings) -> PageServer:
+    """The page of a store, served."""
+    return PageServer(settings, lambda: Desk(store, settings))
 
 
 class Answer(NamedTuple):
