@@ -6,7 +6,7 @@ asked the model before is new once, and is told in the rules' field `nigrani.new
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -115,7 +115,7 @@ _FACTS: dict[type[Event], Callable[[Any], Facts]] = {
 class _Everything:
     """Stands for a set that a baseline lacks."""
 
-    def __contains__(self, value: object) -> bool:
+    def __contains__(self, value: str) -> bool:
         return True
 
 
@@ -124,7 +124,7 @@ class Seen:
 
     def __init__(self, sets: Mapping[str, SeenSet]) -> None:
         self._sets = dict(sets)
-        self._known: dict[str, Container[str]] = {**dict.fromkeys(KINDS, _Everything()), **sets}
+        self._known: dict[str, SeenSet | _Everything] = {kind: sets.get(kind, _Everything()) for kind in KINDS}
 
     def new(self, event: Event) -> tuple[str, ...]:
         """Which kinds of fact of the event were never seen."""

@@ -22,7 +22,7 @@ BUSY_MS = 5000
 """How long a writer waits for another process's."""
 IDLE = 8
 """Readers kept open between reads."""
-REMEDY = "; move it and its -wal and -shm files away and start again: a new one is filled from the alerts still logged"
+REMEDY = "; move it and its -wal and -shm files away: a new one is filled from the alerts still logged"
 
 _FIRST = """
 CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);

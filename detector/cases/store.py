@@ -305,7 +305,7 @@ class Store:
                 (kind, device, ms(until), who, self._now(), words, case or 0),
             )
             data = {"id": done.lastrowid, "kind": kind, "device": device, "until": until.isoformat()}
-            told = f"{kind} on {device or 'all devices'} until {until:%Y-%m-%d %H:%M} UTC: {words}"
+            told = f"{kind} on {device or 'all devices'} until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {words}"
             note(connection, case or 0, self._now(), who, "suppressed", told, data)
         return int(done.lastrowid or 0)
 

@@ -197,8 +197,8 @@ def tell_tokens(document: Document, case: Case, story: Sequence[Seen], purpose: 
     if not tokens:
         document.paragraph("This case names no token.")
         return
-    reason = f"--reason 'case {case.number}, {purpose}'"
-    document.paragraph(f"`nigrani agent reveal --key PRIVATE-KEY {reason} {' '.join(tokens)}`")
+    where = "--state /var/lib/nigrani --config /etc/nigrani/agent.yaml --key PRIVATE-KEY"
+    document.paragraph(f"`nigrani agent reveal {where} --reason 'case {case.number}, {purpose}' {' '.join(tokens)}`")
     document.table(("Token", "Real value, written in by hand"), [(f"`{token}`", "") for token in tokens])
 
 

@@ -116,6 +116,10 @@ def unsuppress(desk: Desk, request: Request) -> Response:
     return RedirectResponse("/suppressions?done=ended", 303)
 
 
+AGENT = ("--state", "/var/lib/nigrani", "--config", "/etc/nigrani/agent.yaml")
+"""Where the packages have the agent's map."""
+
+
 def reveal(desk: Desk, request: Request) -> Response:
     """Note who asks for tokens' meaning and why, and show the command; nothing is opened here."""
     case, form, user = found(desk, request), request.state.form, request.state.session.user
@@ -126,16 +130,8 @@ def reveal(desk: Desk, request: Request) -> Response:
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
         raise Refused(400, "This was not done", f"Say why, in {LEAST_REASON} to {MOST_REASON} letters; the trail keeps it.")
     desk.store.record(case.number, user.name, "reveal-asked", f"{' '.join(tokens)}: {reason}")
-    words = [
-        "nigrani",
-        "agent",
-        "reveal",
-        *tokens,
-        "--reason",
-        f"case {case.number}, {user.name}: {reason}",
-        "--key",
-        "FILE",
-    ]
+    why = f"case {case.number}, {user.name}: {reason}"
+    words = ["nigrani", "agent", "reveal", *tokens, *AGENT, "--reason", why, "--key", "FILE"]
     return desk.page(request, "reveal.html", case=case, tokens=tokens, command=shlex.join(words))
 
 

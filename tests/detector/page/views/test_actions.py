@@ -134,7 +134,8 @@ class TestReveal:
         command = next(part for part in answer.text.split("</code>") if 'id="command"' in part).partition('id="command">')[2]
         words = shlex.split(command.replace("&#39;", "'").replace("&#34;", '"'))
         assert words == [
-            "nigrani", "agent", "reveal", "ip:0123456789abcdef", "ip:fedcba9876543210", "--reason",
+            "nigrani", "agent", "reveal", "ip:0123456789abcdef", "ip:fedcba9876543210",
+            "--state", "/var/lib/nigrani", "--config", "/etc/nigrani/agent.yaml", "--reason",
             "case 1, local: CERT-In asks; it's urgent", "--key", "FILE",
         ]  # fmt: skip
         assert last(store).action == "reveal-asked"
