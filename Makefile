@@ -19,7 +19,7 @@ run: $(VENV)/installed ## Replay a hospital morning through agent, bus and detec
 
 test: $(VENV)/developing ## Run every test
 	@tests/peers.sh
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(VENV)/developing ## Fuzz every parser, five minutes each (ARGS="--seconds 60 --only tls")
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[detector,fuzz]'

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 from detector.page.health import Health, lines
 
-FRESH = Health(reached=datetime.fromtimestamp(time.time() - 3, UTC), knows=True)
+
+def fresh() -> Health:
+    return Health(reached=datetime.fromtimestamp(time.time() - 3, UTC), knows=True)
 
 
 def ill(**changes: object) -> dict[str, str]:
-    return {line.name: line.text for line in lines(FRESH._replace(**changes)) if not line.well}
+    return {line.name: line.text for line in lines(fresh()._replace(**changes)) if not line.well}
 
 
 def test_all_is_well() -> None:
@@ -19,7 +21,7 @@ def test_all_is_well() -> None:
 
 
 def test_what_is_wrong_comes_first() -> None:
-    told = lines(FRESH._replace(behind=20_000))
+    told = lines(fresh()._replace(behind=20_000))
     assert (told[0].name, told[0].text, told[0].well) == ("Events", "20,000 behind", False)
 
 
