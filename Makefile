@@ -1,6 +1,6 @@
 # Everything is set up by the target that needs it: a clean clone, Python 3.11 or later, make, and package registries.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check bench docs lab deb rpm deb-test clean
+.PHONY: help run test peers fuzz check bench docs lab deb rpm deb-test clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,9 +17,11 @@ run: $(VENV)/installed ## Replay a hospital morning through agent, bus and detec
 	@$(BIN)/nigrani up --state $(STATE) --agent-config $(SAMPLE)/agent.yaml --config $(SAMPLE)/detector.yaml \
 	  --labels $(SAMPLE)/labels.yaml --replay $(SAMPLE)/capture.pcap $(SAMPLE)/ai-gateway.log $(if $(ONCE),--once)
 
-test: $(VENV)/developing ## Run every test
-	@tests/peers.sh
+test: $(VENV)/developing peers ## Run every test
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+peers: # what some tests run beside
+	@tests/peers.sh
 
 fuzz: $(VENV)/developing ## Fuzz every parser, five minutes each (ARGS="--seconds 60 --only tls")
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[detector,fuzz]'
